@@ -1,0 +1,10 @@
+//! The pure halves of the backends: `encode` (what we want, in the kernel's bits) and `decode`
+//! (what the kernel said, in ours).
+//!
+//! They work on plain integers and import nothing but our own bit sets, so each is compiled, table
+//! by table, on every host under test, and runs under Miri there: the tables of kqueue and AFD are
+//! checked on a Linux machine too. Where a backend is real, it asserts that the numbers written
+//! here are those of its system.
+
+#[cfg(any(has_epoll, test))]
+pub(crate) mod epoll;

@@ -1,0 +1,92 @@
+//! What can be watched.
+
+use crate::sys::{AsSocket, BorrowedSocket};
+
+/// Something whose events a [`Poller`](super::Poller) can report.
+///
+/// A kind that a backend cannot watch is answered with
+/// [`ErrorKind::Unsupported`](std::io::ErrorKind::Unsupported) by `add`:
+///
+/// | kind | epoll | poll | kqueue | IOCP |
+/// |---|---|---|---|---|
+/// | socket | yes | yes | yes | yes |
+/// | descriptor | all but regular files and folders | the same | the same | there are none |
+/// | process | with pidfd | with pidfd | yes | not yet |
+/// | signal | not yet | not yet | yes | not yet |
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Source<'a> {
+    /// A socket of any family. The kernel is not asked whether it is one.
+    Socket(BorrowedSocket<'a>),
+    /// A pipe, terminal, device, or whatever else has a descriptor that can be polled. Those that
+    /// are always ready (regular files, folders) are refused with `Unsupported` everywhere.
+    #[cfg(unix)]
+    Descriptor(std::os::fd::BorrowedFd<'a>),
+    /// A child process, which becomes readable when it has exited.
+    Process(Process<'a>),
+    /// A signal of this process by its number, which becomes readable when it has been delivered.
+    Signal(i32),
+}
+
+impl<'a> Source<'a> {
+    /// A socket, from whatever owns one.
+    pub fn socket(socket: &'a impl AsSocket) -> Source<'a> {
+        Source::Socket(socket.as_socket_ref())
+    }
+
+    /// A descriptor that is not a socket, from whatever owns one.
+    #[cfg(unix)]
+    pub fn descriptor(descriptor: &'a impl std::os::fd::AsFd) -> Source<'a> {
+        Source::Descriptor(descriptor.as_fd())
+    }
+
+    /// A child process.
+    pub fn process(child: &'a std::process::Child) -> Source<'a> {
+        Source::Process(Process::new(child))
+    }
+}
+
+/// A child process that has not been waited for, as the system names it: by its number on Unix,
+/// by its handle on Windows.
+#[derive(Clone, Copy, Debug)]
+pub struct Process<'a> {
+    #[cfg(unix)]
+    id: u32,
+    #[cfg(windows)]
+    handle: std::os::windows::io::BorrowedHandle<'a>,
+    /// The child must not be reaped while its number is in use, so the number borrows it.
+    _child: std::marker::PhantomData<&'a std::process::Child>,
+}
+
+#[cfg(unix)]
+impl<'a> Process<'a> {
+    fn new(child: &'a std::process::Child) -> Process<'a> {
+        Process {
+            id: child.id(),
+            _child: std::marker::PhantomData,
+        }
+    }
+
+    /// The process's number.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+}
+
+#[cfg(windows)]
+impl<'a> Process<'a> {
+    fn new(child: &'a std::process::Child) -> Process<'a> {
+        use std::os::windows::io::AsHandle as _;
+        Process {
+            handle: child.as_handle(),
+            _child: std::marker::PhantomData,
+        }
+    }
+
+    /// The process's handle.
+    #[must_use]
+    pub fn handle(&self) -> std::os::windows::io::BorrowedHandle<'a> {
+        self.handle
+    }
+}

@@ -1,0 +1,41 @@
+//! The cellar's facade of threads, locks and atomics: std's, or loom's under test.
+//!
+//! Everything above imports these names from here and from nowhere else, so that a model checker
+//! can stand in for them: with `RUSTFLAGS="--cfg ekio_loom"` the *unit tests* of this crate see
+//! loom's versions (integration tests and users never do).
+//!
+//! House rules for orderings, so that both loom and ThreadSanitizer can follow them:
+//!
+//! * data is published by acquire/release *accesses* of the atomic that guards it;
+//! * a store-load handshake ("I raise my flag, then look at yours") has a `fence(SeqCst)` between
+//!   its two halves on *both* sides;
+//! * an ordering stronger than `Relaxed` names its partner in a comment.
+
+#[allow(unused_imports)]
+#[cfg(not(all(test, ekio_loom)))]
+mod chosen {
+    pub(crate) use std::sync::{
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, TryLockError, Weak, atomic,
+    };
+    pub(crate) use std::thread;
+}
+
+#[cfg(all(test, ekio_loom))]
+mod chosen {
+    pub(crate) use loom::sync::{Arc, Condvar, Mutex, MutexGuard, atomic};
+    pub(crate) use loom::thread;
+    pub(crate) use std::sync::{OnceLock, TryLockError, Weak};
+}
+
+pub(crate) use chosen::*;
+
+/// Locks, and goes on with what a panicked holder left behind.
+///
+/// Every critical section of ekio leaves its data whole at each point where it could panic, and
+/// nothing foreign (a waker, a destructor of the user's) ever runs inside one, so poisoning has
+/// nothing to tell us.
+pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}

@@ -2,5 +2,6 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 pub mod poller;
+mod reactor;
 mod sync;
 mod sys;

@@ -2,6 +2,6 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 pub mod poller;
-mod reactor;
+pub mod reactor;
 mod sync;
 mod sys;

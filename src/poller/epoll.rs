@@ -358,7 +358,8 @@ mod sleep {
         batch: &mut [epoll::Event],
         timeout: Option<Duration>,
     ) -> Result<usize, Errno> {
-        use crate::sync::atomic::{AtomicBool, Ordering};
+        // std's, because a static cannot hold loom's.
+        use std::sync::atomic::{AtomicBool, Ordering};
 
         /// Set by the first refusal. Relaxed: it guards nothing, and to learn it twice is cheap.
         static IS_REFUSED: AtomicBool = AtomicBool::new(false);

@@ -54,9 +54,10 @@ pub mod epoll;
 use std::io;
 use std::time::Duration;
 
-pub use crate::sys::{AsSocket, BorrowedSocket};
+pub use crate::sys::{AsSocket, BorrowedSocket, IoSafe};
 pub use event::{Event, Events, Interest, Key, Readiness, Trigger};
 pub use source::{Process, Source};
+pub(crate) use source::{check_watchable, set_nonblocking};
 
 /// The poller that `build.rs` chose.
 #[cfg(poller = "epoll")]

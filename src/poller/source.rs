@@ -1,5 +1,7 @@
 //! What can be watched.
 
+use std::io;
+
 use crate::sys::{AsSocket, BorrowedSocket};
 
 /// Something whose events a [`Poller`](super::Poller) can report.
@@ -88,5 +90,27 @@ impl<'a> Process<'a> {
     #[must_use]
     pub fn handle(&self) -> std::os::windows::io::BorrowedHandle<'a> {
         self.handle
+    }
+}
+
+/// Refuses a source that is always ready. Sockets pay nothing for it.
+pub(crate) fn check_watchable(source: Source<'_>) -> io::Result<()> {
+    match source {
+        #[cfg(unix)]
+        Source::Descriptor(fd) if crate::sys::is_always_ready(fd)? => Err(super::unsupported(
+            "regular files and folders are always ready: no event queue can watch them",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Puts a source into non-blocking mode. Processes and signals have none.
+pub(crate) fn set_nonblocking(source: Source<'_>) -> io::Result<()> {
+    match source {
+        #[cfg(unix)]
+        Source::Socket(fd) | Source::Descriptor(fd) => crate::sys::set_fd_nonblocking(fd),
+        #[cfg(windows)]
+        Source::Socket(socket) => crate::sys::set_socket_nonblocking(socket),
+        Source::Process(_) | Source::Signal(_) => Ok(()),
     }
 }

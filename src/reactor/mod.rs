@@ -1,5 +1,209 @@
-//! The first floor: decides who is woken.
-// Nothing calls these rooms yet; the reactor itself will.
-#![cfg_attr(not(test), allow(dead_code))]
+//! The first floor: decides *who* is woken.
+//!
+//! A reactor is a poller, the slots of its sources, and its timers. One round of it is
+//! [`Reactor::turn`]: wait for events, find the slot of each, mark what is ready, wake who waits;
+//! then the same for timers. Each thread that calls `block_on` has a reactor of its own (see
+//! `context`).
+//!
+//! ```text
+//!   poller.wait                fire                       wake_all
+//!  -------------> Event{key} --------> slot: bits, wakers ---------> Waker::wake
+//!                   `table`            `slot`               `wakers`
+//! ```
+//!
+//! Locks, in the order in which they may be taken: the round, a slot, the table, the poller's own;
+//! the timers stand apart. No foreign code runs under any but the first, which is only ever tried.
 
-mod wakers;
+pub(crate) mod budget;
+pub(crate) mod clock;
+pub(crate) mod context;
+mod registration;
+mod slot;
+mod table;
+pub(crate) mod timers;
+pub(crate) mod wakers;
+
+use std::io;
+use std::time::Duration;
+
+pub use registration::{ReadyFuture, Registration};
+pub use slot::{Direction, Ready};
+
+use crate::poller::{Events, Key, OsPoller, Poller, Readiness};
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{Arc, Mutex, MutexGuard, TryLockError, lock};
+use slot::Slot;
+use table::Table;
+use timers::Timers;
+use wakers::WakerBatch;
+
+/// The most events that one turn takes from the kernel.
+const BATCH_MAX: usize = 256;
+
+/// A poller, the slots of its sources, and its timers.
+#[derive(Debug)]
+pub(crate) struct Reactor<P: Poller = OsPoller> {
+    poller: P,
+    slots: Mutex<Table<Slot<P>>>,
+    timers: Mutex<Timers>,
+    round: Mutex<Round<P>>,
+    /// How many threads have promised to turn this reactor.
+    drivers: AtomicUsize,
+    /// Events whose slot had left.
+    stale_events: AtomicU64,
+}
+
+/// What the thread that turns needs.
+#[derive(Debug)]
+struct Round<P: Poller> {
+    events: Events,
+    /// The slots of `events`, so that firing needs the table's lock once.
+    fired: Vec<(Arc<Slot<P>>, Readiness)>,
+}
+
+impl<P: Poller> Reactor<P> {
+    pub(crate) fn with_poller(poller: P) -> Arc<Reactor<P>> {
+        Arc::new(Reactor {
+            poller,
+            slots: Mutex::new(Table::new()),
+            timers: Mutex::new(Timers::new()),
+            round: Mutex::new(Round {
+                events: Events::with_capacity(BATCH_MAX),
+                fired: Vec::new(),
+            }),
+            drivers: AtomicUsize::new(0),
+            stale_events: AtomicU64::new(0),
+        })
+    }
+
+    /// One round: waits, at most for `limit` and less if a timer is due before; fires slots and
+    /// timers; wakes.
+    ///
+    /// # Errors
+    ///
+    /// `ResourceBusy` if another thread is at it, and what the poller's `wait` answers.
+    pub(crate) fn turn(&self, limit: Option<Duration>) -> io::Result<()> {
+        let mut round = match self.round.try_lock() {
+            Ok(round) => round,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::ResourceBusy.into()),
+        };
+        self.wait(&mut round.events, limit)?;
+        self.fire_slots(&mut round);
+        self.fire_timers();
+        Ok(())
+    }
+
+    /// Ends the wait of the turn that is under way, or of the next one.
+    pub(crate) fn notify(&self) -> io::Result<()> {
+        self.poller.notify()
+    }
+
+    /// The timers, locked. Their wakers leave the lock in a batch.
+    pub(crate) fn timers(&self) -> MutexGuard<'_, Timers> {
+        lock(&self.timers)
+    }
+
+    /// True while some thread promises to turn this reactor.
+    pub(crate) fn is_driven(&self) -> bool {
+        // Relaxed: who relies on the answer asks under a lock that `release` takes afterwards.
+        self.drivers.load(Ordering::Relaxed) > 0
+    }
+
+    /// Promises to turn this reactor until `release`.
+    pub(crate) fn take_charge(&self) {
+        self.drivers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes the promise back. Whoever waits here is woken, to wait somewhere else.
+    pub(crate) fn release(&self) {
+        // Relaxed: see `is_driven`.
+        if self.drivers.fetch_sub(1, Ordering::Relaxed) > 1 {
+            return;
+        }
+        let slots: Vec<Arc<Slot<P>>> = lock(&self.slots).iter().map(Arc::clone).collect();
+        let mut batch = WakerBatch::new();
+        for slot in slots {
+            slot.wake_all(&mut batch);
+        }
+        batch.wake_all();
+        loop {
+            let more = self.timers().wake_all_into(&mut batch);
+            batch.wake_all();
+            if !more {
+                break;
+            }
+        }
+    }
+
+    /// How many sources are registered.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.slots).len()
+    }
+
+    /// How many events came for slots that had left.
+    #[cfg(test)]
+    pub(crate) fn stale_events(&self) -> u64 {
+        self.stale_events.load(Ordering::Relaxed)
+    }
+
+    fn poller(&self) -> &P {
+        &self.poller
+    }
+
+    fn insert(&self, slot: Arc<Slot<P>>) -> Key {
+        lock(&self.slots).insert(slot)
+    }
+
+    fn remove(&self, key: Key) {
+        let slot = lock(&self.slots).remove(key);
+        drop(slot); // Without the lock.
+    }
+
+    fn wait(&self, events: &mut Events, limit: Option<Duration>) -> io::Result<()> {
+        if limit == Some(Duration::ZERO) {
+            return self.poller.wait(events, limit);
+        }
+        let limit = self.timers().begin_sleep(limit);
+        let waited = self.poller.wait(events, limit);
+        self.timers().end_sleep();
+        waited
+    }
+
+    fn fire_slots(&self, round: &mut Round<P>) {
+        if round.events.is_empty() {
+            return;
+        }
+        let table = lock(&self.slots);
+        for event in &round.events {
+            match table.get(event.key) {
+                Some(slot) => round.fired.push((Arc::clone(slot), event.readiness)),
+                None => {
+                    self.stale_events.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+        drop(table);
+        let mut batch = WakerBatch::new();
+        for (slot, readiness) in round.fired.drain(..) {
+            slot.fire(readiness, &mut batch);
+        }
+        batch.wake_all();
+    }
+
+    fn fire_timers(&self) {
+        if self.timers().is_empty() {
+            return;
+        }
+        let now = clock::now();
+        let mut batch = WakerBatch::new();
+        loop {
+            let more = self.timers().expire(now, &mut batch);
+            batch.wake_all();
+            if !more {
+                return;
+            }
+        }
+    }
+}

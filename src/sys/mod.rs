@@ -15,3 +15,6 @@ pub(crate) use windows::*;
 
 mod socket;
 pub use socket::{AsSocket, BorrowedSocket};
+
+mod io_safe;
+pub use io_safe::IoSafe;

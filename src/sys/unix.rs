@@ -5,7 +5,7 @@ mod fork;
 pub(crate) use fork::ForkGuard;
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// A pipe whose two ends, the reading one first, neither block nor survive `exec`.
 #[cfg(has_pipe2)]
@@ -25,4 +25,21 @@ pub(crate) fn pipe_nonblocking() -> io::Result<(OwnedFd, OwnedFd)> {
         ioctl_fionbio(end, true)?;
     }
     Ok((reader, writer))
+}
+
+/// True for what is always ready and therefore never worth watching: regular files, folders, and
+/// block devices.
+pub(crate) fn is_always_ready(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    use rustix::fs::FileType;
+    let status = rustix::fs::fstat(fd)?;
+    let kind = FileType::from_raw_mode(status.st_mode.into());
+    Ok(matches!(
+        kind,
+        FileType::RegularFile | FileType::Directory | FileType::BlockDevice
+    ))
+}
+
+/// Puts a descriptor into non-blocking mode.
+pub(crate) fn set_fd_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(rustix::io::ioctl_fionbio(fd, true)?)
 }

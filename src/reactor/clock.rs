@@ -1,0 +1,4 @@
+//! stand-in
+pub(crate) fn now() -> u64 {
+    0
+}

@@ -1,0 +1,291 @@
+//! What a leaf future holds: a source, and the reactor's attention for it.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::budget;
+use super::context;
+use super::slot::{Direction, Ready, Slot, Who};
+use crate::poller::{self, Interest, IoSafe, Readiness};
+use crate::sync::Arc;
+
+/// A source and its place in a reactor: the one thing that a leaf future needs.
+///
+/// It owns the source, which is in non-blocking mode. Nothing is said to the operating system until
+/// an operation meets would-block for the first time; then the source is registered, in both
+/// directions, with the reactor of the thread that polls it: that of its `block_on`, else a shared
+/// one that a background thread drives, so that a registration works on any executor. When that
+/// reactor is no longer driven (its `block_on` has returned), the source moves to the reactor of
+/// the thread that polls it next. Dropping the registration deregisters the source, wakes whoever
+/// waits for it, and closes it.
+///
+/// There are three ways to use it, from the most convenient to the most basic:
+///
+/// * [`poll_io`](Registration::poll_io) and [`io`](Registration::io) try an operation until it does
+///   not block;
+/// * [`ready`](Registration::ready) is a future, of which there may be any number;
+/// * [`poll_ready`](Registration::poll_ready) and [`clear_ready`](Registration::clear_ready) are
+///   what the others are made of.
+///
+/// # Examples
+///
+/// ```
+/// use ekio::reactor::{Direction, Registration};
+/// use std::io::{Read, Write};
+/// use std::net::{TcpListener, TcpStream};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let listener = TcpListener::bind("127.0.0.1:0")?;
+/// let mut peer = TcpStream::connect(listener.local_addr()?)?;
+/// let stream = Registration::new(listener.accept()?.0)?;
+///
+/// let answer = futures_lite::future::block_on(async {
+///     let mut buffer = [0; 16];
+///     peer.write_all(b"hello")?;
+///     let count = stream.io(Direction::Read, |mut stream| stream.read(&mut buffer)).await?;
+///     std::io::Result::Ok(buffer[..count].to_vec())
+/// })?;
+/// assert_eq!(answer, b"hello");
+/// # Ok(())
+/// # }
+/// ```
+pub struct Registration<T: IoSafe> {
+    /// `None` only once [`into_source`](Registration::into_source) has taken it.
+    source: Option<T>,
+    slot: Arc<Slot>,
+}
+
+impl<T: IoSafe> Registration<T> {
+    /// Takes a source, and puts it into non-blocking mode.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` for a source that is always ready and cannot be watched (a regular file, a
+    /// folder); else what the system says when the mode cannot be changed.
+    pub fn new(source: T) -> io::Result<Registration<T>> {
+        Registration::with_interest(source, Interest::BOTH)
+    }
+
+    /// Like [`new`](Registration::new), for another interest than reading and writing. With
+    /// [`Interest::PRIORITY`], out-of-band data counts as [`Direction::Read`]; what it was stands in
+    /// [`Ready::readiness`].
+    ///
+    /// # Errors
+    ///
+    /// Those of `new`, and `InvalidInput` for an interest of nothing.
+    pub fn with_interest(source: T, interest: Interest) -> io::Result<Registration<T>> {
+        if interest.is_empty() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a registration needs something to be interested in",
+            ));
+        }
+        poller::check_watchable(source.source())?;
+        poller::set_nonblocking(source.source())?;
+        let hope = Readiness::READABLE | Readiness::WRITABLE;
+        Ok(Registration::of_nonblocking(source, interest, hope))
+    }
+
+    /// Takes a source that is in non-blocking mode already, and believes that it is ready in that
+    /// way until it finds out otherwise.
+    pub(crate) fn of_nonblocking(
+        source: T,
+        interest: Interest,
+        readiness: Readiness,
+    ) -> Registration<T> {
+        let slot = Slot::new(interest, readiness);
+        Registration {
+            source: Some(source),
+            slot,
+        }
+    }
+
+    /// The source.
+    pub fn get_ref(&self) -> &T {
+        self.source
+            .as_ref()
+            .expect("the source is taken out by value only")
+    }
+
+    /// Deregisters the source, and gives it back, still in non-blocking mode.
+    ///
+    /// # Errors
+    ///
+    /// What the system says when the source cannot be deregistered; the source is closed then.
+    pub fn into_source(mut self) -> io::Result<T> {
+        self.slot.deregister(self.get_ref().source())?;
+        Ok(self
+            .source
+            .take()
+            .expect("the source is taken out by value only"))
+    }
+
+    /// Answers `Ready` if an operation in this direction is worth a try, else `Pending`, and the
+    /// task is woken when it is.
+    ///
+    /// Only the latest waker for each direction is kept: of two tasks that poll the same direction by
+    /// this, the first one is forgotten. ([`ready`](Registration::ready) has room for any number.)
+    ///
+    /// "Worth a try" may turn out wrong. The owner of the answer tries, and if the operation would
+    /// block calls [`clear_ready`](Registration::clear_ready) and this method again.
+    ///
+    /// # Errors
+    ///
+    /// What the system says when the source cannot be registered: `Unsupported` for a kind that
+    /// cannot be watched, others when memory or descriptors have run out.
+    pub fn poll_ready(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+    ) -> Poll<io::Result<Ready>> {
+        self.poll_ready_as(cx, &mut Who::Latest, direction)
+    }
+
+    /// Takes note of a would-block: the direction is not worth a try until the next event. Does
+    /// nothing if news came since `ready` was handed out, so that no event is ever lost.
+    pub fn clear_ready(&self, ready: Ready) {
+        self.slot.clear_ready(ready);
+    }
+
+    /// Waits until an operation in this direction is worth a try. Any number of these futures may
+    /// wait at the same time; all of them are woken.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
+    pub fn ready(&self, direction: Direction) -> ReadyFuture<'_, T> {
+        ReadyFuture {
+            registration: self,
+            direction,
+            who: Who::OneOf(None),
+        }
+    }
+
+    /// Tries `operation` until it answers something other than `WouldBlock`, waiting in between.
+    /// `Interrupted` is tried again at once.
+    ///
+    /// # Errors
+    ///
+    /// Those of `operation` and of [`poll_ready`](Registration::poll_ready).
+    pub fn poll_io<R>(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        mut operation: impl FnMut(&T) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        std::task::ready!(budget::poll_proceed(cx));
+        loop {
+            let ready = std::task::ready!(self.poll_ready(cx, direction))?;
+            match operation(self.get_ref()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.clear_ready(ready),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                answer => {
+                    budget::spend();
+                    return Poll::Ready(answer);
+                }
+            }
+        }
+    }
+
+    /// [`poll_io`](Registration::poll_io) as a future. Any number of these may wait.
+    ///
+    /// # Cancel safety
+    ///
+    /// `operation` has either answered something other than `WouldBlock`, and the future is
+    /// finished, or it has not, and dropping the future loses nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of `operation` and of [`poll_ready`](Registration::poll_ready).
+    pub async fn io<R>(
+        &self,
+        direction: Direction,
+        mut operation: impl FnMut(&T) -> io::Result<R>,
+    ) -> io::Result<R> {
+        loop {
+            std::future::poll_fn(budget::poll_proceed).await;
+            let ready = self.ready(direction).await?;
+            match operation(self.get_ref()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.clear_ready(ready),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                answer => {
+                    budget::spend();
+                    return answer;
+                }
+            }
+        }
+    }
+
+    fn poll_ready_as(
+        &self,
+        cx: &mut Context<'_>,
+        who: &mut Who,
+        direction: Direction,
+    ) -> Poll<io::Result<Ready>> {
+        Slot::poll_ready(
+            &self.slot,
+            cx,
+            who,
+            direction,
+            self.get_ref().source(),
+            context::current,
+        )
+    }
+
+    pub(crate) fn interest(&self) -> Interest {
+        self.slot.interest()
+    }
+}
+
+impl<T: IoSafe> Drop for Registration<T> {
+    fn drop(&mut self) {
+        if let Some(source) = &self.source {
+            // An error means that the queue is gone or does not know the source: it is as good as
+            // deregistered, and there is nobody to tell.
+            let _ = self.slot.deregister(source.source());
+        }
+    }
+}
+
+impl<T: IoSafe + fmt::Debug> fmt::Debug for Registration<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Registration").field(&self.source).finish()
+    }
+}
+
+/// The future of [`Registration::ready`].
+#[must_use = "futures do nothing unless they are awaited"]
+pub struct ReadyFuture<'a, T: IoSafe> {
+    registration: &'a Registration<T>,
+    direction: Direction,
+    who: Who,
+}
+
+impl<T: IoSafe> Future for ReadyFuture<'_, T> {
+    type Output = io::Result<Ready>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
+        let this = self.get_mut();
+        this.registration
+            .poll_ready_as(cx, &mut this.who, this.direction)
+    }
+}
+
+impl<T: IoSafe> Drop for ReadyFuture<'_, T> {
+    fn drop(&mut self) {
+        if let Who::OneOf(Some(id)) = self.who {
+            self.registration.slot.forget(id);
+        }
+    }
+}
+
+impl<T: IoSafe> fmt::Debug for ReadyFuture<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadyFuture")
+            .field("direction", &self.direction)
+            .finish_non_exhaustive()
+    }
+}

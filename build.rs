@@ -24,12 +24,13 @@ use std::{env, process::Command};
 const POLLERS: [&str; 4] = ["epoll", "kqueue", "poll", "iocp"];
 
 /// Nouns that can be taken away by `--cfg ekio_no_<noun>`.
-const FALLBACKS: [&str; 4] = ["pwait2", "pidfd", "eventfd", "evfilt_user"];
+const FALLBACKS: [&str; 5] = ["pwait2", "ppoll", "pidfd", "eventfd", "evfilt_user"];
 
 /// Nouns that describe the target and have no fallback to force.
-const FACTS: [&str; 6] = [
+const FACTS: [&str; 7] = [
     "libkqueue",
     "pipe2",
+    "pollrdhup",
     "sock_cloexec",
     "msg_nosignal",
     "so_nosigpipe",
@@ -150,6 +151,7 @@ impl Target {
         let plain_linux = self.os == "linux";
         if self.is_linux() {
             nouns.extend(["eventfd", "pipe2", "sock_cloexec", "msg_nosignal"]);
+            nouns.extend(["ppoll", "pollrdhup"]);
         }
         // Android's seccomp filter answers newer calls with SIGSYS, which no latch can catch; Miri
         // has neither of the two.
@@ -158,6 +160,12 @@ impl Target {
         }
         if self.is_bsd() {
             nouns.extend(["pipe2", "sock_cloexec", "msg_nosignal"]);
+        }
+        if matches!(self.os.as_str(), "freebsd" | "dragonfly") {
+            nouns.push("ppoll");
+        }
+        if self.os == "freebsd" {
+            nouns.push("pollrdhup");
         }
         if self.is_apple() {
             nouns.push("so_nosigpipe");

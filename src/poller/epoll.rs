@@ -78,10 +78,10 @@ use rustix::io::Errno;
 use super::event::{Event, Events, Interest, Key, Trigger};
 use super::notifier::Notifier;
 use super::posts::Posts;
-use super::source::{Process, Source};
+use super::source::Source;
 use super::wait::{Countdown, OneWaiter};
 use super::{Caps, Poller, check_key, flags, unsupported};
-use crate::sys::ForkGuard;
+use crate::sys::{ForkGuard, open_process};
 
 /// The most events that one system call brings.
 const BATCH_MAX: usize = 1024;
@@ -273,7 +273,7 @@ impl Batch {
 impl Ticket {
     fn new(source: Source<'_>) -> io::Result<Ticket> {
         let pidfd = match source {
-            Source::Process(process) => Some(open_process(process)?),
+            Source::Process(process) => Some(open_process(process.id())?),
             _ => None,
         };
         Ok(Ticket { pidfd })
@@ -291,28 +291,6 @@ impl Ticket {
             (Source::Signal(_), _) => Err(unsupported("epoll does not watch signals yet")),
         }
     }
-}
-
-#[cfg(has_pidfd)]
-pub(super) fn open_process(process: Process<'_>) -> io::Result<OwnedFd> {
-    use rustix::process::{Pid, PidfdFlags, pidfd_open};
-    let pid = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
-    let pid = pid.ok_or(io::ErrorKind::InvalidInput)?;
-    match pidfd_open(pid, PidfdFlags::empty()) {
-        Err(Errno::NOSYS | Errno::PERM) => {
-            Err(unsupported("this kernel or sandbox has no pidfd_open"))
-        }
-        Err(Errno::SRCH) => Err(io::Error::new(
-            io::ErrorKind::NotFound,
-            "there is no such process: has it been waited for already?",
-        )),
-        other => Ok(other?),
-    }
-}
-
-#[cfg(not(has_pidfd))]
-pub(super) fn open_process(_process: Process<'_>) -> io::Result<OwnedFd> {
-    Err(unsupported("this build has no pidfd to watch a process by"))
 }
 
 fn key_data(key: Key) -> epoll::EventData {

@@ -50,6 +50,8 @@ mod wait;
 
 #[cfg(has_epoll)]
 pub mod epoll;
+#[cfg(has_poll)]
+pub mod poll;
 
 use std::io;
 use std::time::Duration;
@@ -62,6 +64,10 @@ pub(crate) use source::{check_watchable, set_nonblocking};
 /// The poller that `build.rs` chose.
 #[cfg(poller = "epoll")]
 pub type OsPoller = epoll::Epoll;
+
+/// The poller that `build.rs` chose.
+#[cfg(poller = "poll")]
+pub type OsPoller = poll::Poll;
 
 /// What a backend can do.
 ///

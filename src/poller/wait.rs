@@ -47,6 +47,7 @@ impl Countdown {
 
 /// Rounds a time-out up to whole milliseconds, as `epoll_wait`, `poll` and Windows take them: never
 /// zero for a time above zero (a loop would spin until it is over), and clamped to `max`.
+#[cfg_attr(all(has_ppoll, not(has_epoll)), allow(dead_code))]
 pub(crate) fn millis_rounded_up(timeout: Duration, max: u32) -> u32 {
     let millis = timeout.as_nanos().div_ceil(1_000_000);
     u32::try_from(millis).unwrap_or(max).min(max)

@@ -8,3 +8,5 @@
 
 #[cfg(any(has_epoll, test))]
 pub(crate) mod epoll;
+#[cfg(any(has_poll, test))]
+pub(crate) mod poll;

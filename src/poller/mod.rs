@@ -41,6 +41,7 @@
 
 mod event;
 pub(crate) mod flags;
+mod io_safe;
 #[cfg(any(has_epoll, has_poll, has_kqueue))]
 mod notifier;
 #[cfg(any(has_epoll, has_poll, has_kqueue, test))]
@@ -56,8 +57,9 @@ pub mod poll;
 use std::io;
 use std::time::Duration;
 
-pub use crate::sys::{AsSocket, BorrowedSocket, IoSafe};
+pub use crate::sys::{AsSocket, BorrowedSocket};
 pub use event::{Event, Events, Interest, Key, Readiness, Trigger};
+pub use io_safe::IoSafe;
 pub use source::{Process, Source};
 pub(crate) use source::{check_watchable, set_nonblocking};
 

@@ -15,6 +15,3 @@ pub(crate) use windows::*;
 
 mod socket;
 pub use socket::{AsSocket, BorrowedSocket};
-
-mod io_safe;
-pub use io_safe::IoSafe;

@@ -1,6 +1,6 @@
 //! Which types may be handed to a reactor.
 
-use crate::poller::Source;
+use super::Source;
 
 /// A value that owns a socket or another thing that can be watched, and keeps it.
 ///

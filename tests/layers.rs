@@ -1,0 +1,148 @@
+//! The floor plan, enforced by reading the source.
+//!
+//! Inside one crate nothing but a test keeps the floors apart. This one reads every file as text and
+//! holds it to the house rules:
+//!
+//! * who may import whom ([`FLOORS`], [`OUTSIDE`]). Test code may look anywhere;
+//! * the predicates `target_os`, `target_vendor` and `target_env` stand in `build.rs` alone;
+//!   `cfg(unix)` and `cfg(windows)` are free;
+//! * paths into `std::os` stand where the operating system is spoken of: in `sys` and `poller`, and
+//!   in the leaf futures, whose types lend their descriptors ([`KNOW_THE_OS`]). What is between
+//!   them is the same on every system;
+//! * `unsafe` stands in the files on its list ([`UNSAFE`]), and in no macro;
+//! * each backend begins with an essay under fixed headings ([`ESSAY`]);
+//! * no `mod` stands inside a macro, where rustfmt cannot see it;
+//! * a file has up to [`FILE_MAX`] lines of code and a function up to [`FUNCTION_MAX`]. Comments,
+//!   blank lines and test code are not counted; exceptions are listed with a reason ([`LONG`]).
+//!
+//! An entry of a list that has become idle is a fault too.
+
+#[path = "layers/paths.rs"]
+mod paths;
+#[path = "layers/rules.rs"]
+mod rules;
+#[path = "layers/samples.rs"]
+mod samples;
+#[path = "layers/source.rs"]
+mod source;
+
+use std::fs;
+use std::path::Path;
+
+use rules::File;
+
+/// Each floor, and what it may import besides itself and std: floors, or one room of a floor.
+const FLOORS: [(&str, &[&str]); 13] = [
+    ("sync", &[]),
+    ("sys", &[]),
+    ("poller", &["sync", "sys"]),
+    ("task", &["sync"]),
+    ("reactor", &["poller", "sync"]),
+    ("executor", &["reactor", "task", "sync"]),
+    ("net", &["reactor", "executor::blocking", "sys"]),
+    ("time", &["reactor", "executor::blocking", "sys"]),
+    ("io", &["reactor", "executor::blocking", "sys"]),
+    ("fs", &["reactor", "executor::blocking", "sys"]),
+    ("process", &["reactor", "executor::blocking", "sys", "io"]),
+    ("signal", &["reactor", "executor::blocking", "sys", "io"]),
+    ("compat", &["*"]),
+];
+
+/// Each dependency, and the floors that may import it.
+const OUTSIDE: [(&str, &[&str]); 5] = [
+    ("libc", &["sys", "poller"]),
+    ("rustix", &["sys", "poller"]),
+    ("windows_sys", &["sys", "poller"]),
+    ("loom", &["sync"]),
+    ("futures_io", &["net", "io", "fs", "process", "compat"]),
+];
+
+/// The floors that may name `std::os`.
+const KNOW_THE_OS: [&str; 8] = [
+    "sys", "poller", "net", "io", "fs", "process", "signal", "compat",
+];
+
+/// The files that may contain `unsafe`, and what for.
+const UNSAFE: [(&str, &str); 7] = [
+    ("src/poller/mod.rs", "`Poller::add` asks for a promise"),
+    ("src/poller/io_safe.rs", "`IoSafe` is a promise"),
+    (
+        "src/poller/epoll.rs",
+        "the call epoll_pwait2, which rustix has with no way back only",
+    ),
+    ("src/poller/poll.rs", "the calls ppoll and poll"),
+    ("src/reactor/slot.rs", "keeps the promise of `Poller::add`"),
+    ("src/sys/unix/fork.rs", "the call pthread_atfork"),
+    ("src/sys/windows.rs", "the calls of Winsock"),
+];
+
+/// The headings of a backend's essay. Its last line begins with [`CHECKED`].
+const ESSAY: [&str; 5] = [
+    "# The queue in one paragraph",
+    "# Our words and the OS's",
+    "# Life of one event",
+    "# Traps",
+    "# What we do not use, and why",
+];
+
+const CHECKED: &str = "Checked against: ";
+
+/// Files that implement `Poller` over no system's queue.
+const NO_ESSAY: [&str; 1] = ["src/poller/script.rs"];
+
+const FILE_MAX: usize = 450;
+
+const FUNCTION_MAX: usize = 60;
+
+/// Files, or functions as `file: name`, that may be longer, and why.
+const LONG: [(&str, &str); 0] = [];
+
+#[test]
+fn every_file_keeps_to_the_floor_plan() {
+    let files = read_all(Path::new(env!("CARGO_MANIFEST_DIR")));
+    // Nobody is held to rules by a test that looks in the wrong place.
+    for seen in [
+        "build.rs",
+        "src/lib.rs",
+        "src/poller/mod.rs",
+        "tests/layers.rs",
+    ] {
+        assert!(
+            files.iter().any(|file| file.path == seen),
+            "{seen} is not there"
+        );
+    }
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let manifest = fs::read_to_string(manifest).unwrap();
+    let mut faults: Vec<_> = files.iter().flat_map(rules::faults).collect();
+    faults.extend(rules::idle_entries(&files));
+    faults.extend(rules::unknown_dependencies(&manifest));
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
+
+/// Every Rust file of the package.
+fn read_all(package: &Path) -> Vec<File> {
+    let mut files = Vec::new();
+    for entry in ["build.rs", "src", "tests", "examples", "benches"] {
+        read_into(&mut files, package, entry);
+    }
+    rules::mark_test_files(&mut files);
+    files
+}
+
+/// `path` has `/` between its parts on every system.
+fn read_into(files: &mut Vec<File>, package: &Path, path: &str) {
+    let full = package.join(path);
+    if full.is_dir() && !path.ends_with("/target") {
+        for entry in fs::read_dir(full).unwrap() {
+            let name = entry.unwrap().file_name();
+            read_into(
+                files,
+                package,
+                &format!("{path}/{}", name.to_string_lossy()),
+            );
+        }
+    } else if full.is_file() && path.ends_with(".rs") {
+        files.push(File::new(path, &fs::read_to_string(full).unwrap()));
+    }
+}

@@ -70,12 +70,19 @@ impl Drop for WakerBatch {
     }
 }
 
-/// What a panic carries may panic in turn when it is dropped; there the chain is cut by a leak.
+/// How often in a row a payload may panic in its drop before the chain is cut by a leak.
+const DROPS_MAX: usize = 4;
+
+/// What a panic carries may panic in turn when it is dropped.
 #[cold]
-fn drop_payload(payload: Box<dyn Any + Send>) {
-    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        mem::forget(second);
+fn drop_payload(mut payload: Box<dyn Any + Send>) {
+    for _ in 0..DROPS_MAX {
+        match catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            Ok(()) => return,
+            Err(next) => payload = next,
+        }
     }
+    mem::forget(payload);
 }
 
 #[cfg(all(test, not(ekio_loom)))]

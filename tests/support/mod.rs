@@ -1,0 +1,34 @@
+//! What the tests have in common. Each test program takes it in by
+//! `#[path = "../support/mod.rs"] mod support;` and uses the part that it needs.
+#![allow(dead_code)]
+
+pub mod net;
+pub mod rig;
+#[cfg(unix)]
+pub mod unix;
+pub mod watchdog;
+
+use std::time::Duration;
+
+/// How long nothing may happen before a test calls it silence. It bounds from below only: nothing
+/// here fails for being slow.
+pub const QUIET: Duration = Duration::from_millis(30);
+
+/// What a test that hangs is given.
+pub const HANG: Duration = Duration::from_secs(30);
+
+/// How often to do something of which `PITFALLS` wants `whole` rounds: a hundredth of them, or
+/// `EKIO_REPEAT` hundredths.
+pub fn repeat(whole: usize) -> usize {
+    let hundredths = std::env::var("EKIO_REPEAT").ok();
+    let hundredths = hundredths.map_or(1, |text| {
+        text.parse()
+            .expect("EKIO_REPEAT is a number of hundredths, 100 is the whole")
+    });
+    (whole * hundredths).div_ceil(100).max(1)
+}
+
+/// Says, for whoever reads the log, that a test could not be done here.
+pub fn skipped(why: &str) {
+    eprintln!("skipped: {why}");
+}

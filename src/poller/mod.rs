@@ -53,6 +53,8 @@ mod wait;
 pub mod epoll;
 #[cfg(has_poll)]
 pub mod poll;
+#[cfg(test)]
+pub(crate) mod script;
 
 use std::io;
 use std::time::Duration;

@@ -207,3 +207,6 @@ impl<P: Poller> Reactor<P> {
         }
     }
 }
+
+#[cfg(all(test, not(ekio_loom)))]
+mod tests;

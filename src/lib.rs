@@ -1,7 +1,11 @@
 //! An async runtime whose reactor talks straight to the operating system's event queue.
 #![deny(unsafe_op_in_unsafe_fn)]
 
+mod executor;
 pub mod poller;
 pub mod reactor;
 mod sync;
 mod sys;
+pub mod task;
+
+pub use executor::{block_on, spawn_blocking, spawn_local};

@@ -11,19 +11,46 @@
 //!   its two halves on *both* sides;
 //! * an ordering stronger than `Relaxed` names its partner in a comment.
 
+/// std's lock, under loom too: for statics, which outlive a model. What it guards takes no part in
+/// any protocol.
+pub(crate) use std::sync::{Mutex as StaticMutex, MutexGuard as StaticGuard};
+
 #[allow(unused_imports)]
 #[cfg(not(all(test, ekio_loom)))]
 mod chosen {
     pub(crate) use std::sync::{
         Arc, Condvar, Mutex, MutexGuard, OnceLock, TryLockError, Weak, atomic,
     };
-    pub(crate) use std::thread;
+    pub(crate) use std::{thread, thread_local};
+
+    pub(crate) mod cell {
+        /// std's cell with loom's interface: the pointer lives as long as the closure runs, so that
+        /// loom can see who is at the value and when.
+        #[derive(Debug)]
+        pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+        impl<T> UnsafeCell<T> {
+            pub(crate) const fn new(value: T) -> UnsafeCell<T> {
+                UnsafeCell(std::cell::UnsafeCell::new(value))
+            }
+
+            #[inline(always)]
+            pub(crate) fn with<R>(&self, look: impl FnOnce(*const T) -> R) -> R {
+                look(self.0.get())
+            }
+
+            #[inline(always)]
+            pub(crate) fn with_mut<R>(&self, change: impl FnOnce(*mut T) -> R) -> R {
+                change(self.0.get())
+            }
+        }
+    }
 }
 
 #[cfg(all(test, ekio_loom))]
 mod chosen {
     pub(crate) use loom::sync::{Arc, Condvar, Mutex, MutexGuard, atomic};
-    pub(crate) use loom::thread;
+    pub(crate) use loom::{cell, thread, thread_local};
     pub(crate) use std::sync::{OnceLock, TryLockError, Weak};
 }
 
@@ -35,6 +62,13 @@ pub(crate) use chosen::*;
 /// nothing foreign (a waker, a destructor of the user's) ever runs inside one, so poisoning has
 /// nothing to tell us.
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// [`lock`] for statics.
+pub(crate) fn lock_static<T>(mutex: &'static StaticMutex<T>) -> StaticGuard<'static, T> {
     mutex
         .lock()
         .unwrap_or_else(|poisoned| poisoned.into_inner())

@@ -1,0 +1,229 @@
+//! Threads for what blocks: name resolution, files, and the user's [`spawn_blocking`].
+//!
+//! One pool for the process. A call is a task like any other, whose future runs the closure at its
+//! only poll; so it is joined, aborted and isolated like any other.
+//!
+//! # Who does a call
+//!
+//! * An idle thread, if there is one that no other call has claimed: `idle` is how many there are.
+//!   The caller claims one (`idle` − 1, `claims` + 1) and notifies; the thread that wakes takes the
+//!   claim back (`claims` − 1). Without `claims` two calls in a row would count on the same thread.
+//! * Else a new one, if there may be more.
+//! * Else whoever is free first.
+//!
+//! A thread that cannot be started leaves the call to the others. If there are no others, it is
+//! refused.
+
+use std::future::Future;
+use std::io;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::queue::Queue;
+use crate::sync::{Arc, Condvar, Mutex, MutexGuard, StaticMutex, lock, lock_static, thread};
+use crate::task::raw::{self, Runnable, Schedule};
+use crate::task::{JoinError, JoinHandle};
+
+/// The most threads of the pool. Many, because a call may wait for another one (a pipe, a lock);
+/// tokio's number too.
+const THREADS_MAX: usize = 512;
+
+/// How long a thread without work stays, for the next call not to have to start one.
+const IDLE_MAX: Duration = Duration::from_secs(10);
+
+/// Runs a closure that blocks on a thread where it may, and hands its output back.
+///
+/// Works on any thread, inside any executor and outside of all. Calls begin in the order in which
+/// they came. There are up to 512 threads, named `ekio-blocking-1` and so on; one that has been idle
+/// for 10 s ends.
+///
+/// Dropping the [`JoinHandle`] lets the call go on. [`abort`](JoinHandle::abort) keeps a call from
+/// beginning; it does not stop one that has begun. Neither does the end of the runtime, nor does the
+/// end of `main` wait for it.
+///
+/// # Errors
+///
+/// The handle answers a [`JoinError`] that [`is_panic`](JoinError::is_panic) if the closure panicked,
+/// and one that [`is_cancelled`](JoinError::is_cancelled) if it was aborted before it began or if the
+/// operating system gives the pool not even one thread.
+///
+/// # Examples
+///
+/// ```
+/// let sum = ekio::block_on(async {
+///     ekio::spawn_blocking(|| (1..=10).sum::<i32>()).await.unwrap()
+/// });
+/// assert_eq!(sum, 55);
+/// ```
+#[track_caller]
+pub fn spawn_blocking<F, T>(f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let (task, handle) = raw::spawn(Call { f: Some(f) }, OnPool, Location::caller());
+    the_pool().push(task);
+    handle
+}
+
+/// The pool of this process. A fork has none of its parent's threads, and gets a pool of its own.
+fn the_pool() -> Arc<Pool> {
+    static POOL: StaticMutex<Option<(u32, Arc<Pool>)>> = StaticMutex::new(None);
+    let this_process = std::process::id();
+    let mut pool = lock_static(&POOL);
+    match &*pool {
+        Some((process, pool)) if *process == this_process => Arc::clone(pool),
+        _ => {
+            let new = Pool::new(THREADS_MAX, IDLE_MAX, start_thread);
+            *pool = Some((this_process, Arc::clone(&new)));
+            new
+        }
+    }
+}
+
+/// The future of a call.
+struct Call<F> {
+    f: Option<F>,
+}
+
+// Nothing in it is ever pinned.
+impl<F> Unpin for Call<F> {}
+
+impl<F: FnOnce() -> T, T> Future for Call<F> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<T> {
+        match self.f.take() {
+            Some(f) => Poll::Ready(f()),
+            None => unreachable!("a call is complete after its first poll"),
+        }
+    }
+}
+
+/// A call is active from its push to its completion, so no wake ever comes here. If one did:
+#[derive(Clone, Copy)]
+struct OnPool;
+
+impl Schedule for OnPool {
+    fn schedule(&self, task: Runnable) {
+        the_pool().push(task);
+    }
+}
+
+/// Starts a thread of the given number that does [`Pool::serve`].
+type StartThread = fn(Arc<Pool>, usize) -> io::Result<()>;
+
+fn start_thread(pool: Arc<Pool>, number: usize) -> io::Result<()> {
+    thread::Builder::new()
+        .name(format!("ekio-blocking-{number}"))
+        .spawn(move || pool.serve())
+        .map(drop)
+}
+
+struct Pool {
+    desk: Mutex<Desk>,
+    /// Notified once for each claim.
+    claimed: Condvar,
+    threads_max: usize,
+    idle_max: Duration,
+    start_thread: StartThread,
+}
+
+#[derive(Default)]
+struct Desk {
+    calls: Queue,
+    threads: usize,
+    idle: usize,
+    claims: usize,
+    threads_ever: usize,
+}
+
+impl Pool {
+    fn new(threads_max: usize, idle_max: Duration, start_thread: StartThread) -> Arc<Pool> {
+        Arc::new(Pool {
+            desk: Mutex::new(Desk::default()),
+            claimed: Condvar::new(),
+            threads_max,
+            idle_max,
+            start_thread,
+        })
+    }
+
+    fn push(self: &Arc<Pool>, call: Runnable) {
+        let mut desk = lock(&self.desk);
+        desk.calls.push(call);
+        if desk.idle > 0 {
+            desk.idle -= 1;
+            desk.claims += 1;
+            drop(desk);
+            self.claimed.notify_one();
+        } else if desk.threads < self.threads_max {
+            desk.threads += 1;
+            desk.threads_ever += 1;
+            let number = desk.threads_ever;
+            drop(desk);
+            if (self.start_thread)(Arc::clone(self), number).is_err() {
+                self.do_without();
+            }
+        }
+    }
+
+    /// A thread could not be started.
+    #[cold]
+    fn do_without(&self) {
+        let mut desk = lock(&self.desk);
+        desk.threads -= 1;
+        if desk.threads > 0 {
+            return;
+        }
+        let mut calls = std::mem::take(&mut desk.calls);
+        drop(desk);
+        while let Some(call) = calls.pop() {
+            let why = "the system gives the blocking pool no thread";
+            let error = JoinError::refused(call.header().id(), why);
+            // SAFETY: closures for the pool are Send, see `spawn_blocking`.
+            drop(unsafe { call.refuse(error) });
+        }
+    }
+
+    /// The life of a thread.
+    fn serve(&self) {
+        let mut desk = lock(&self.desk);
+        loop {
+            while let Some(call) = desk.calls.pop() {
+                drop(desk);
+                // SAFETY: closures for the pool are Send, see `spawn_blocking`.
+                drop(unsafe { call.run() });
+                desk = lock(&self.desk);
+            }
+            desk.idle += 1;
+            match self.wait_for_claim(desk) {
+                Some(claimed) => desk = claimed,
+                None => return,
+            }
+        }
+    }
+
+    /// `None` if nobody needs this thread, which then no longer counts.
+    fn wait_for_claim<'a>(
+        &'a self,
+        mut desk: MutexGuard<'a, Desk>,
+    ) -> Option<MutexGuard<'a, Desk>> {
+        loop {
+            let waited = self.claimed.wait_timeout(desk, self.idle_max);
+            let (woken, waited) = waited.unwrap_or_else(|poisoned| poisoned.into_inner());
+            desk = woken;
+            if desk.claims > 0 {
+                desk.claims -= 1;
+                return Some(desk);
+            }
+            if waited.timed_out() {
+                desk.idle -= 1;
+                desk.threads -= 1;
+                return None;
+            }
+        }
+    }
+}

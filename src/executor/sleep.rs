@@ -1,0 +1,92 @@
+//! How a thread goes to sleep without missing what others send it.
+//!
+//! A worker sleeps inside its reactor's `turn`. Work that its own thread brings it sees by itself.
+//! Work that another thread brings must end the sleep, at the cost of one `notify`, and must cost
+//! nothing if the worker is awake.
+//!
+//! # To sleep
+//!
+//! 1. Set `is_asleep`.
+//! 2. `fence(SeqCst)`.
+//! 3. Look wherever others leave work.
+//! 4. `turn`: without a time limit if there was none, else without waiting.
+//! 5. Clear `is_asleep`.
+//!
+//! # To rouse
+//!
+//! 1. Leave the work where step 3 looks.
+//! 2. `fence(SeqCst)`.
+//! 3. If `is_asleep` is set, clear it; who cleared it, and only he, goes to 4.
+//! 4. `notify`.
+//!
+//! # Why nothing is lost
+//!
+//! One of the two fences comes first in their single order. If it is the sleeper's, the rouser's step
+//! 3 sees `is_asleep` and notifies; a `notify` that comes before the `turn` has begun to wait ends
+//! that wait all the same. If it is the rouser's, the sleeper's step 3 sees the work. Of several
+//! rousers one notifies; the others find `is_asleep` clear, and their work is seen after the same
+//! `turn`. A `notify` that comes late, when the sleeper is up already, costs it one short `turn`.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::sync::atomic::{AtomicBool, Ordering, fence};
+use crate::sync::{Mutex, lock};
+
+/// What ends a sleep: a reactor, whatever its poller.
+pub(crate) trait Notify: Send + Sync {
+    fn notify(&self);
+}
+
+/// The bed of one worker.
+#[derive(Default)]
+pub(crate) struct Sleep {
+    is_asleep: AtomicBool,
+    /// Whom to notify. Taken by who rouses, and when the worker changes.
+    reactor: Mutex<Option<Box<dyn Notify>>>,
+}
+
+impl Sleep {
+    /// The worker will sleep in this reactor from now on, or (`None`) not at all.
+    pub(crate) fn set_reactor(&self, reactor: Option<Box<dyn Notify>>) {
+        let old = std::mem::replace(&mut *lock(&self.reactor), reactor);
+        drop(old); // Without the lock: it may be the last grip on a reactor.
+    }
+
+    /// To sleep: `look` is step 3 (true if there is work), `turn` is step 4. If there is work, the
+    /// turn is a short one, so that whoever keeps sending it cannot keep the reactor from its turns.
+    pub(crate) fn sleep<R>(
+        &self,
+        look: impl FnOnce() -> bool,
+        turn: impl FnOnce(Option<Duration>) -> R,
+    ) -> R {
+        // Release: pairs with the swap in `rouse`, which goes on to the reactor.
+        self.is_asleep.store(true, Ordering::Release);
+        // Pairs with the fence in `rouse`.
+        fence(Ordering::SeqCst);
+        let limit = if look() { Some(Duration::ZERO) } else { None };
+        let turned = turn(limit);
+        self.is_asleep.store(false, Ordering::Relaxed);
+        turned
+    }
+
+    /// To rouse, steps 2 to 4. The work has been left.
+    pub(crate) fn rouse(&self) {
+        // Pairs with the fence in `sleep`.
+        fence(Ordering::SeqCst);
+        // Acquire: pairs with the store in `sleep`.
+        if self.is_asleep.load(Ordering::Relaxed) && self.is_asleep.swap(false, Ordering::Acquire) {
+            if let Some(reactor) = &*lock(&self.reactor) {
+                reactor.notify();
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Sleep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sleep")
+            .field("is_asleep", &self.is_asleep)
+            .finish_non_exhaustive()
+    }
+}

@@ -21,7 +21,7 @@ mod chosen {
     pub(crate) use std::sync::{
         Arc, Condvar, Mutex, MutexGuard, OnceLock, TryLockError, Weak, atomic,
     };
-    pub(crate) use std::{thread, thread_local};
+    pub(crate) use std::{thread, thread_local as per_thread};
 
     pub(crate) mod cell {
         /// std's cell with loom's interface: the pointer lives as long as the closure runs, so that
@@ -47,11 +47,20 @@ mod chosen {
     }
 }
 
+#[allow(unused_imports)]
 #[cfg(all(test, ekio_loom))]
 mod chosen {
     pub(crate) use loom::sync::{Arc, Condvar, Mutex, MutexGuard, atomic};
-    pub(crate) use loom::{cell, thread, thread_local};
+    pub(crate) use loom::{cell, thread};
     pub(crate) use std::sync::{OnceLock, TryLockError, Weak};
+
+    /// loom's macro does not know the `const` of std's.
+    macro_rules! per_thread {
+        ($(#[$attribute:meta])* static $name:ident: $type:ty = const $value:block;) => {
+            loom::thread_local! { $(#[$attribute])* static $name: $type = $value; }
+        };
+    }
+    pub(crate) use per_thread;
 }
 
 pub(crate) use chosen::*;

@@ -63,7 +63,7 @@ const KNOW_THE_OS: [&str; 8] = [
 ];
 
 /// The files that may contain `unsafe`, and what for.
-const UNSAFE: [(&str, &str); 7] = [
+const UNSAFE: [(&str, &str); 12] = [
     ("src/poller/mod.rs", "`Poller::add` asks for a promise"),
     ("src/poller/io_safe.rs", "`IoSafe` is a promise"),
     (
@@ -72,6 +72,14 @@ const UNSAFE: [(&str, &str); 7] = [
     ),
     ("src/poller/poll.rs", "the calls ppoll and poll"),
     ("src/reactor/slot.rs", "keeps the promise of `Poller::add`"),
+    ("src/task/raw.rs", "the memory of a task"),
+    ("src/task/join.rs", "one of the owners of a task's memory"),
+    ("src/executor/queue.rs", "links that lie in the tasks"),
+    ("src/executor/local.rs", "keeps tasks on their thread"),
+    (
+        "src/executor/blocking.rs",
+        "promises that its tasks are Send",
+    ),
     ("src/sys/unix/fork.rs", "the call pthread_atfork"),
     ("src/sys/windows.rs", "the calls of Winsock"),
 ];

@@ -7,9 +7,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::local::{Local, Next};
-use super::sleep::Notify;
-use crate::poller::Poller;
-use crate::reactor::{Reactor, budget, context};
+use super::sleep::Turn;
+use crate::reactor::{budget, context};
 use crate::sync::Arc;
 
 /// The most runs between two turns of the reactor, so that tasks which are always ready keep neither
@@ -53,30 +52,22 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         );
     }
     match context::enter() {
-        Ok(entered) => block_on_with(entered.reactor(), future),
+        Ok(entered) => block_on_with(Arc::clone(entered.reactor()), future),
         Err(error) => panic!("block_on found no event queue for this thread: {error}"),
     }
 }
 
 /// The same, with a reactor that the caller has entered.
-pub(crate) fn block_on_with<P, F>(reactor: &Arc<Reactor<P>>, future: F) -> F::Output
-where
-    P: Poller + 'static,
-    F: Future,
-{
+fn block_on_with<F: Future>(reactor: impl Turn + Clone + 'static, future: F) -> F::Output {
     let local = Local::new();
     // The future is declared behind the scope, so it is dropped before: it may spawn to the last.
-    let _scope = local.enter(Box::new(Arc::clone(reactor)));
+    let _scope = local.enter(Box::new(reactor.clone()));
     let mut future = pin!(future);
-    drive(&local, reactor, future.as_mut())
+    drive(&local, &reactor, future.as_mut())
 }
 
 /// The loop.
-fn drive<P, F>(local: &Local, reactor: &Reactor<P>, mut root: Pin<&mut F>) -> F::Output
-where
-    P: Poller,
-    F: Future,
-{
+fn drive<F: Future>(local: &Local, reactor: &impl Turn, mut root: Pin<&mut F>) -> F::Output {
     let waker = local.root_waker();
     let mut cx = Context::from_waker(&waker);
     loop {
@@ -105,11 +96,4 @@ where
 #[cold]
 fn stop(error: &io::Error) -> ! {
     panic!("block_on cannot go on, because its event queue failed: {error}");
-}
-
-impl<P: Poller + 'static> Notify for Arc<Reactor<P>> {
-    fn notify(&self) {
-        // It fails in a fork of the process alone, where nobody sleeps in this reactor.
-        let _ = Reactor::notify(self);
-    }
 }

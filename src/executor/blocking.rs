@@ -64,7 +64,7 @@ where
     T: Send + 'static,
 {
     let (task, handle) = raw::spawn(Call { f: Some(f) }, OnPool, Location::caller());
-    the_pool().push(task);
+    Pool::push(&the_pool(), task);
     handle
 }
 
@@ -108,7 +108,7 @@ struct OnPool;
 
 impl Schedule for OnPool {
     fn schedule(&self, task: Runnable) {
-        the_pool().push(task);
+        Pool::push(&the_pool(), task);
     }
 }
 
@@ -151,21 +151,21 @@ impl Pool {
         })
     }
 
-    fn push(self: &Arc<Pool>, call: Runnable) {
-        let mut desk = lock(&self.desk);
+    fn push(pool: &Arc<Pool>, call: Runnable) {
+        let mut desk = lock(&pool.desk);
         desk.calls.push(call);
         if desk.idle > 0 {
             desk.idle -= 1;
             desk.claims += 1;
             drop(desk);
-            self.claimed.notify_one();
-        } else if desk.threads < self.threads_max {
+            pool.claimed.notify_one();
+        } else if desk.threads < pool.threads_max {
             desk.threads += 1;
             desk.threads_ever += 1;
             let number = desk.threads_ever;
             drop(desk);
-            if (self.start_thread)(Arc::clone(self), number).is_err() {
-                self.do_without();
+            if (pool.start_thread)(Arc::clone(pool), number).is_err() {
+                pool.do_without();
             }
         }
     }

@@ -36,13 +36,13 @@ use std::task::{RawWaker, RawWakerVTable, Waker};
 use std::time::Duration;
 
 use super::queue::{Queue, Roster};
-use super::sleep::{Notify, Sleep};
+use super::sleep::{Sleep, Turn};
 use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::{Mutex, StaticMutex, lock, lock_static, thread_local};
+use crate::sync::{Mutex, StaticMutex, lock, lock_static, per_thread};
 use crate::task::JoinHandle;
 use crate::task::raw::{self, Ran, Runnable, Schedule};
 
-thread_local! {
+per_thread! {
     /// The `Local` in whose scope this thread is, or null.
     static CURRENT: Cell<*const Local> = const { Cell::new(ptr::null()) };
 }
@@ -93,7 +93,7 @@ impl Local {
     }
 
     /// Makes this the thread's current `Local`, until the scope is dropped: then all its tasks are.
-    pub(crate) fn enter(&self, reactor: Box<dyn Notify>) -> Scope<'_> {
+    pub(crate) fn enter(&self, reactor: Box<dyn Turn>) -> Scope<'_> {
         debug_assert!(!Local::is_inside());
         self.home.open(reactor);
         CURRENT.with(|current| current.set(self));
@@ -230,7 +230,7 @@ impl Home {
         lock_static(&VACANT).push(self);
     }
 
-    fn open(&self, reactor: Box<dyn Notify>) {
+    fn open(&self, reactor: Box<dyn Turn>) {
         self.sleep.set_reactor(Some(reactor));
         lock(&self.inbox).is_open = true;
     }

@@ -27,15 +27,31 @@
 //! rousers one notifies; the others find `is_asleep` clear, and their work is seen after the same
 //! `turn`. A `notify` that comes late, when the sleeper is up already, costs it one short `turn`.
 
-use std::fmt;
 use std::time::Duration;
+use std::{fmt, io};
 
+use crate::reactor::Reactor;
 use crate::sync::atomic::{AtomicBool, Ordering, fence};
-use crate::sync::{Mutex, lock};
+use crate::sync::{Arc, Mutex, lock};
 
-/// What ends a sleep: a reactor, whatever its poller.
-pub(crate) trait Notify: Send + Sync {
+/// What a worker sleeps in: a reactor, whatever its poller.
+pub(crate) trait Turn: Send + Sync {
+    /// Waits for events, at most for `limit`, and wakes who waits for them.
+    fn turn(&self, limit: Option<Duration>) -> io::Result<()>;
+
+    /// Ends the wait of the turn that is under way, or of the next one.
     fn notify(&self);
+}
+
+impl Turn for Arc<Reactor> {
+    fn turn(&self, limit: Option<Duration>) -> io::Result<()> {
+        Reactor::turn(self, limit)
+    }
+
+    fn notify(&self) {
+        // It fails in a fork of the process alone, where nobody sleeps in this reactor.
+        let _ = Reactor::notify(self);
+    }
 }
 
 /// The bed of one worker.
@@ -43,12 +59,12 @@ pub(crate) trait Notify: Send + Sync {
 pub(crate) struct Sleep {
     is_asleep: AtomicBool,
     /// Whom to notify. Taken by who rouses, and when the worker changes.
-    reactor: Mutex<Option<Box<dyn Notify>>>,
+    reactor: Mutex<Option<Box<dyn Turn>>>,
 }
 
 impl Sleep {
     /// The worker will sleep in this reactor from now on, or (`None`) not at all.
-    pub(crate) fn set_reactor(&self, reactor: Option<Box<dyn Notify>>) {
+    pub(crate) fn set_reactor(&self, reactor: Option<Box<dyn Turn>>) {
         let old = std::mem::replace(&mut *lock(&self.reactor), reactor);
         drop(old); // Without the lock: it may be the last grip on a reactor.
     }

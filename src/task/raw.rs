@@ -34,7 +34,7 @@ use super::Id;
 use super::join::{JoinError, JoinHandle};
 use super::state::{Start, State, Woken};
 use crate::sync::cell::UnsafeCell;
-use crate::sync::thread_local;
+use crate::sync::per_thread;
 
 /// The queues' side of a task: where a wake puts it.
 ///
@@ -302,7 +302,7 @@ impl<F: Future + 'static, S: Schedule> Whole<F, S> {
     }
 }
 
-thread_local! {
+per_thread! {
     /// What this thread is polling.
     static RUNNING: Cell<Running> = const { Cell::new(Running::NOTHING) };
 }
@@ -651,10 +651,18 @@ pub(super) fn contain(foreign: impl FnOnce()) {
     catch_unwind(AssertUnwindSafe(foreign)).unwrap_or_else(drop_payload);
 }
 
-/// What a panic carries may panic in turn when it is dropped; there the chain is cut by a leak.
+/// How often what is thrown by the destructor of something thrown is dropped.
+const PAYLOADS_MAX: u32 = 8;
+
+/// What a panic carries may panic in turn when it is dropped, and so on; somewhere the chain is cut by
+/// a leak.
 #[cold]
-fn drop_payload(payload: Box<dyn Any + Send>) {
-    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        mem::forget(second);
+fn drop_payload(mut payload: Box<dyn Any + Send>) {
+    for _ in 0..PAYLOADS_MAX {
+        match catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            Ok(()) => return,
+            Err(next) => payload = next,
+        }
     }
+    mem::forget(payload);
 }

@@ -40,8 +40,8 @@
 //!   (`a03_fd_reuse_dup`).
 //! * *`EPOLLHUP` and `EPOLLERR` cannot be masked*, and may come alone: a pipe whose writer is gone
 //!   gives `HUP` without `IN` (`a11_hup_err_alone`). With a mask of zero they still come, in level
-//!   mode at every wait, so an interest of nothing is not in the table at all
-//!   (`a12_empty_interest_idle`).
+//!   mode at every wait. So a source of no interest is in the table with `EPOLLET`, which makes it
+//!   once, and under our own key, by which it is dropped (`a12_empty_interest_idle`).
 //! * *Edge-triggered means per change*: no event follows a read that leaves data behind
 //!   ([epoll(7)](https://man7.org/linux/man-pages/man7/epoll.7.html), "Level-triggered and
 //!   edge-triggered"). `EPOLL_CTL_MOD` looks at the state anew and reports what holds.
@@ -147,13 +147,14 @@ impl Poller for Epoll {
         check_key(key)?;
         let ticket = Ticket::new(source)?;
         let fd = ticket.watched(source)?;
-        // A silent source is added and taken out again, to learn whether it can be watched.
-        let mask = flags::epoll::encode(interest, trigger);
-        self.enter(fd, key, mask.unwrap_or(flags::epoll::ET))?;
-        if mask.is_none() {
-            self.leave(fd)?;
+        let key = key_data(key, interest);
+        match epoll::add(&self.epoll_fd, fd, key, kernel_mask(interest, trigger)) {
+            Err(Errno::PERM) => Err(unsupported(
+                "epoll cannot watch this descriptor: regular files and folders are always ready",
+            )),
+            Err(error) => Err(error.into()),
+            Ok(()) => Ok(ticket),
         }
-        Ok(ticket)
     }
 
     fn modify(
@@ -167,14 +168,13 @@ impl Poller for Epoll {
         self.home.check()?;
         check_key(key)?;
         let fd = ticket.watched(source)?;
-        let Some(mask) = flags::epoll::encode(interest, trigger) else {
-            return self.leave(fd);
-        };
-        match epoll::modify(&self.epoll_fd, fd, key_data(key), kernel_mask(mask)) {
-            // It was silent.
-            Err(Errno::NOENT) => self.enter(fd, key, mask),
-            other => Ok(other?),
-        }
+        let key = key_data(key, interest);
+        Ok(epoll::modify(
+            &self.epoll_fd,
+            fd,
+            key,
+            kernel_mask(interest, trigger),
+        )?)
     }
 
     fn rearm(&self, _ticket: &Ticket, _directions: Interest) -> io::Result<()> {
@@ -183,7 +183,11 @@ impl Poller for Epoll {
 
     fn delete(&self, ticket: Ticket, source: Source<'_>) -> io::Result<()> {
         self.home.check()?;
-        self.leave(ticket.watched(source)?)
+        match epoll::delete(&self.epoll_fd, ticket.watched(source)?) {
+            // The kernel forgets by itself what is closed.
+            Err(Errno::NOENT | Errno::BADF) => Ok(()),
+            other => Ok(other?),
+        }
     }
 
     fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
@@ -230,27 +234,6 @@ impl Poller for Epoll {
     }
 }
 
-impl Epoll {
-    /// Puts a descriptor into the kernel's table.
-    fn enter(&self, fd: BorrowedFd<'_>, key: Key, mask: u32) -> io::Result<()> {
-        match epoll::add(&self.epoll_fd, fd, key_data(key), kernel_mask(mask)) {
-            Err(Errno::PERM) => Err(unsupported(
-                "epoll cannot watch this descriptor: regular files and folders are always ready",
-            )),
-            other => Ok(other?),
-        }
-    }
-
-    /// Takes a descriptor out of the kernel's table, if it is there: the kernel forgets by itself
-    /// what is closed.
-    fn leave(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
-        match epoll::delete(&self.epoll_fd, fd) {
-            Err(Errno::NOENT | Errno::BADF) => Ok(()),
-            other => Ok(other?),
-        }
-    }
-}
-
 impl fmt::Debug for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Batch(room for {})", self.0.len())
@@ -262,7 +245,7 @@ impl Batch {
         if self.0.len() < count {
             let blank = epoll::Event {
                 flags: epoll::EventFlags::empty(),
-                data: key_data(Key(0)),
+                data: epoll::EventData::new_u64(0),
             };
             self.0.resize(count, blank);
         }
@@ -293,12 +276,15 @@ impl Ticket {
     }
 }
 
-fn key_data(key: Key) -> epoll::EventData {
-    epoll::EventData::new_u64(key.0)
+/// What comes back with each event: the caller's key, or ours for a silent source, which may still
+/// hang up.
+fn key_data(key: Key, interest: Interest) -> epoll::EventData {
+    let is_silent = interest.is_empty();
+    epoll::EventData::new_u64(if is_silent { Key::RESERVED.0 } else { key.0 })
 }
 
-fn kernel_mask(mask: u32) -> epoll::EventFlags {
-    epoll::EventFlags::from_bits_retain(mask)
+fn kernel_mask(interest: Interest, trigger: Trigger) -> epoll::EventFlags {
+    epoll::EventFlags::from_bits_retain(flags::epoll::encode(interest, trigger))
 }
 
 /// Hands on what is for the caller, and says whether the notifier was among it.
@@ -309,7 +295,8 @@ fn deliver(raw_events: &[epoll::Event], events: &mut Events) -> bool {
         let (data, mask) = (raw_event.data, raw_event.flags);
         let key = Key(data.u64());
         if key == Key::RESERVED {
-            is_notified = true;
+            // Of ours, only the notifier asks to be readable. What hangs up is a silent source.
+            is_notified |= mask.contains(epoll::EventFlags::IN);
         } else {
             events.push(Event::new(key, flags::epoll::decode(mask.bits())));
         }

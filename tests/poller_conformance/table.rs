@@ -28,6 +28,16 @@ pub fn added_twice<P: Poller>(trigger: Trigger) {
     let ticket = rig.add(source, 3, READABLE, trigger);
     send(&far, b"y");
     rig.expect(3, Readiness::READABLE);
+    // A source of no interest is in the table too.
+    rig.modify(&ticket, source, 3, Interest::NONE, trigger);
+    let error = rig.try_add(source, 4, READABLE, trigger).err();
+    assert_eq!(error.unwrap().kind(), ErrorKind::AlreadyExists);
+    rig.delete(ticket, source);
+    let ticket = rig.add(source, 5, Interest::NONE, trigger);
+    let error = rig.try_add(source, 6, READABLE, trigger).err();
+    assert_eq!(error.unwrap().kind(), ErrorKind::AlreadyExists);
+    rig.forget();
+    rig.expect_silence();
     rig.delete(ticket, source);
 }
 

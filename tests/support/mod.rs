@@ -3,6 +3,7 @@
 #![allow(dead_code)]
 
 pub mod net;
+pub mod oracle;
 pub mod rig;
 #[cfg(unix)]
 pub mod unix;

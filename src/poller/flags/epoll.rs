@@ -14,10 +14,10 @@ pub(crate) const ET: u32 = 1 << 31;
 /// The mask to hand to the kernel.
 ///
 /// `HUP` and `ERR` cannot be masked out: with a mask of zero, a hang-up is still reported, at every
-/// wait. So an interest of nothing has no mask, and its source does not stand in the kernel's table.
-pub(crate) const fn encode(interest: Interest, trigger: Trigger) -> Option<u32> {
+/// wait. So an interest of nothing is edge-triggered, whatever was asked for.
+pub(crate) const fn encode(interest: Interest, trigger: Trigger) -> u32 {
     if interest.is_empty() {
-        return None;
+        return ET;
     }
     let mut mask = 0;
     if interest.contains(Interest::READABLE) {
@@ -29,11 +29,11 @@ pub(crate) const fn encode(interest: Interest, trigger: Trigger) -> Option<u32> 
     if interest.contains(Interest::PRIORITY) {
         mask |= PRI;
     }
-    Some(match trigger {
+    match trigger {
         Trigger::Level => mask,
         Trigger::Edge => mask | ET,
         Trigger::OneShot => mask | ONESHOT,
-    })
+    }
 }
 
 /// What the kernel's mask means.
@@ -71,16 +71,13 @@ mod tests {
     #[test]
     fn encode_table() {
         let both = Interest::BOTH;
-        assert_eq!(encode(Interest::READABLE, Trigger::Level), Some(IN | RDHUP));
-        assert_eq!(encode(Interest::WRITABLE, Trigger::Level), Some(OUT));
-        assert_eq!(encode(both, Trigger::Edge), Some(IN | OUT | RDHUP | ET));
-        assert_eq!(
-            encode(both, Trigger::OneShot),
-            Some(IN | OUT | RDHUP | ONESHOT)
-        );
-        assert_eq!(encode(Interest::PRIORITY, Trigger::Level), Some(PRI));
+        assert_eq!(encode(Interest::READABLE, Trigger::Level), IN | RDHUP);
+        assert_eq!(encode(Interest::WRITABLE, Trigger::Level), OUT);
+        assert_eq!(encode(both, Trigger::Edge), IN | OUT | RDHUP | ET);
+        assert_eq!(encode(both, Trigger::OneShot), IN | OUT | RDHUP | ONESHOT);
+        assert_eq!(encode(Interest::PRIORITY, Trigger::Level), PRI);
         for trigger in [Trigger::Level, Trigger::Edge, Trigger::OneShot] {
-            assert_eq!(encode(Interest::NONE, trigger), None);
+            assert_eq!(encode(Interest::NONE, trigger), ET);
         }
     }
 

@@ -1,0 +1,5 @@
+//! The properties of `Iocp`.
+
+use ekio::poller::Trigger;
+
+properties!(ekio::poller::iocp::Iocp);

@@ -248,10 +248,8 @@ impl Notes {
                 event.readiness |= Readiness::READ_CLOSED | Readiness::READABLE;
             }
             Fault::TellsTooMuch => event.readiness |= Readiness::READABLE | Readiness::WRITABLE,
-            Fault::HidesTheDirection => {
-                if event.readiness.intersects(Readiness::TERMINAL) {
-                    event.readiness = event.readiness.intersection(Readiness::TERMINAL);
-                }
+            Fault::HidesTheDirection if event.readiness.intersects(Readiness::TERMINAL) => {
+                event.readiness = event.readiness.intersection(Readiness::TERMINAL);
             }
             _ => {}
         }

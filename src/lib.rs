@@ -2,6 +2,8 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod executor;
+pub mod io;
+pub mod net;
 pub mod poller;
 pub mod reactor;
 mod sync;

@@ -26,10 +26,12 @@ pub(crate) mod wakers;
 use std::io;
 use std::time::Duration;
 
+pub use crate::poller::{Interest, IoSafe, Readiness};
+pub(crate) use registration::STREAM_INTEREST;
 pub use registration::{ReadyFuture, Registration};
 pub use slot::{Direction, Ready};
 
-use crate::poller::{Events, Key, OsPoller, Poller, Readiness};
+use crate::poller::{Events, Key, OsPoller, Poller};
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex, MutexGuard, TryLockError, lock};
 use slot::Slot;

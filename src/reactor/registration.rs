@@ -9,8 +9,19 @@ use std::task::{Context, Poll};
 use super::budget;
 use super::context;
 use super::slot::{Direction, Ready, Slot, Who};
-use crate::poller::{self, Interest, IoSafe, Readiness};
+use crate::poller::{self, Interest, IoSafe, OsPoller, Poller as _, Readiness};
 use crate::sync::Arc;
+
+/// Whether a short read can prove a stream socket empty on this poller.
+const SHORT_READS_PROVE: bool = OsPoller::CAPS.short_read_proves_empty && OsPoller::CAPS.priority;
+
+/// What a stream socket is registered for: both directions, and, where short reads are to prove
+/// something, the urgent marks that make them lie.
+pub(crate) const STREAM_INTEREST: Interest = if SHORT_READS_PROVE {
+    Interest::BOTH.union(Interest::PRIORITY)
+} else {
+    Interest::BOTH
+};
 
 /// A source and its place in a reactor: the one thing that a leaf future needs.
 ///
@@ -179,13 +190,8 @@ impl<T: IoSafe> Registration<T> {
         std::task::ready!(budget::poll_proceed(cx));
         loop {
             let ready = std::task::ready!(self.poll_ready(cx, direction))?;
-            match operation(self.get_ref()) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.clear_ready(ready),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                answer => {
-                    budget::spend();
-                    return Poll::Ready(answer);
-                }
+            if let Some(answer) = self.try_io(ready, &mut operation) {
+                return Poll::Ready(answer);
             }
         }
     }
@@ -208,14 +214,45 @@ impl<T: IoSafe> Registration<T> {
         loop {
             std::future::poll_fn(budget::poll_proceed).await;
             let ready = self.ready(direction).await?;
+            if let Some(answer) = self.try_io(ready, &mut operation) {
+                return answer;
+            }
+        }
+    }
+
+    /// Tries `operation` once, and again when a signal interrupts it. `None` means that it would
+    /// have blocked, of which note has been taken.
+    pub(crate) fn try_io<R>(
+        &self,
+        ready: Ready,
+        mut operation: impl FnMut(&T) -> io::Result<R>,
+    ) -> Option<io::Result<R>> {
+        loop {
             match operation(self.get_ref()) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.clear_ready(ready),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.clear_ready(ready);
+                    return None;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 answer => {
                     budget::spend();
-                    return answer;
+                    return Some(answer);
                 }
             }
+        }
+    }
+
+    /// Takes note of a read that got less than it asked for, from a stream socket that is registered
+    /// with [`STREAM_INTEREST`]. Where that proves the socket empty, it is as good as a would-block,
+    /// and spares the system call that would meet one.
+    ///
+    /// It proves nothing when the end of the stream or an error may lie behind the data (both come in
+    /// one edge, `c01_short_read_with_fin`), nor near an urgent mark, at which a read stops
+    /// (`c02_short_read_at_urgent_mark`), nor where we are not told of such a mark.
+    pub(crate) fn note_short_read(&self, ready: Ready) {
+        let doubts = Readiness::TERMINAL | Readiness::PRIORITY;
+        if SHORT_READS_PROVE && !ready.readiness().intersects(doubts) {
+            self.clear_ready(ready);
         }
     }
 

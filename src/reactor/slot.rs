@@ -433,42 +433,43 @@ impl<P: Poller> Waiting<P> {
 
     /// Takes the wakers of those whose direction is ready.
     fn take_waiters(&mut self, readiness: Readiness) -> Woken {
-        let mut take = |direction: Direction| {
-            let is_ready = readiness.intersects(direction.readiness());
-            if is_ready {
-                self.latest[direction as usize].take()
-            } else {
-                None
+        let mut woken = Woken::default();
+        for direction in [Direction::Read, Direction::Write] {
+            if readiness.intersects(direction.readiness()) {
+                let latest = self.latest[direction as usize].take();
+                latest.into_iter().for_each(|waker| woken.push(waker));
             }
-        };
-        let latest = [take(Direction::Read), take(Direction::Write)];
-        if self.crowd.is_empty() {
-            return Woken {
-                latest,
-                crowd: Vec::new(),
-            };
         }
-        let (ready, others) = mem::take(&mut self.crowd)
-            .into_iter()
-            .partition(|waiter| readiness.intersects(waiter.direction.readiness()));
-        self.crowd = others;
-        Woken {
-            latest,
-            crowd: ready,
-        }
+        self.crowd.retain_mut(|waiter| {
+            let is_ready = readiness.intersects(waiter.direction.readiness());
+            if is_ready {
+                // The one that takes its place wakes nobody, and dropping it runs no foreign code.
+                let placeholder = Waker::noop().clone();
+                woken.push(mem::replace(&mut waiter.waker, placeholder));
+            }
+            !is_ready
+        });
+        woken
     }
 }
 
-/// Wakers on their way out of the lock.
+/// Wakers on their way out of the lock: without an allocation for as many as there usually are.
+#[derive(Default)]
 struct Woken {
-    latest: [Option<Waker>; 2],
-    crowd: Vec<Waiter>,
+    few: [Option<Waker>; 4],
+    many: Vec<Waker>,
 }
 
 impl Woken {
+    fn push(&mut self, waker: Waker) {
+        match self.few.iter_mut().find(|place| place.is_none()) {
+            Some(place) => *place = Some(waker),
+            None => self.many.push(waker),
+        }
+    }
+
     fn push_into(self, batch: &mut WakerBatch) {
-        let crowd = self.crowd.into_iter().map(|waiter| waiter.waker);
-        for waker in self.latest.into_iter().flatten().chain(crowd) {
+        for waker in self.few.into_iter().flatten().chain(self.many) {
             if batch.is_full() {
                 batch.wake_all();
             }

@@ -1,8 +1,10 @@
 //! Unix, by rustix where it has the call and by libc where it has not.
 
 mod fork;
+mod net;
 
 pub(crate) use fork::ForkGuard;
+pub(crate) use net::*;
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};

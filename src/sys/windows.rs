@@ -1,5 +1,9 @@
 //! Windows, by windows-sys.
 
+mod net;
+
+pub(crate) use net::*;
+
 use std::io;
 
 use windows_sys::Win32::Networking::WinSock;

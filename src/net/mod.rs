@@ -1,0 +1,34 @@
+//! TCP, and the addresses of hosts.
+//!
+//! The types mirror those of [`std::net`]; what may block there is `async` here. Each holds a
+//! [`Registration`](crate::reactor::Registration), tries its system call at once, and waits for the
+//! reactor only if the call would have blocked. So they work on any executor, and may be used from
+//! several tasks at once by a shared reference.
+//!
+//! ```
+//! use ekio::net::{TcpListener, TcpStream};
+//!
+//! # fn main() -> std::io::Result<()> {
+//! # futures_lite::future::block_on(async {
+//! let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! let client = TcpStream::connect(listener.local_addr()?).await?;
+//! let (server, _) = listener.accept().await?;
+//!
+//! client.write_all(b"ping").await?;
+//! let mut buffer = [0; 16];
+//! let count = server.read(&mut buffer).await?;
+//! assert_eq!(&buffer[..count], b"ping");
+//! # Ok(())
+//! # })
+//! # }
+//! ```
+
+#[cfg(feature = "futures-io")]
+mod as_futures_io;
+mod listener;
+mod lookup;
+mod stream;
+
+pub use listener::TcpListener;
+pub use lookup::{SocketAddrs, ToSocketAddrs, lookup_host};
+pub use stream::TcpStream;

@@ -63,7 +63,7 @@ const KNOW_THE_OS: [&str; 8] = [
 ];
 
 /// The files that may contain `unsafe`, and what for.
-const UNSAFE: [(&str, &str); 12] = [
+const UNSAFE: [(&str, &str); 13] = [
     ("src/poller/mod.rs", "`Poller::add` asks for a promise"),
     ("src/poller/io_safe.rs", "`IoSafe` is a promise"),
     (
@@ -82,6 +82,7 @@ const UNSAFE: [(&str, &str); 12] = [
     ),
     ("src/sys/unix/fork.rs", "the call pthread_atfork"),
     ("src/sys/windows.rs", "the calls of Winsock"),
+    ("src/sys/windows/net.rs", "more calls of Winsock"),
 ];
 
 /// The headings of a backend's essay. Its last line begins with [`CHECKED`].

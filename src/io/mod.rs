@@ -10,7 +10,7 @@ use std::fmt;
 use std::io;
 use std::task::{Context, Poll};
 
-pub use crate::sys::IoSafe;
+pub use crate::reactor::IoSafe;
 
 use crate::reactor::{Direction, Ready, ReadyFuture, Registration};
 
@@ -178,10 +178,7 @@ impl<T: IoSafe> Async<T> {
     /// # Examples
     ///
     /// See [the type](Async).
-    pub async fn read_with<R>(
-        &self,
-        operation: impl FnMut(&T) -> io::Result<R>,
-    ) -> io::Result<R> {
+    pub async fn read_with<R>(&self, operation: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
         self.registration.io(Direction::Read, operation).await
     }
 
@@ -199,10 +196,7 @@ impl<T: IoSafe> Async<T> {
     /// # Examples
     ///
     /// See [the type](Async).
-    pub async fn write_with<R>(
-        &self,
-        operation: impl FnMut(&T) -> io::Result<R>,
-    ) -> io::Result<R> {
+    pub async fn write_with<R>(&self, operation: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
         self.registration.io(Direction::Write, operation).await
     }
 }

@@ -9,6 +9,8 @@ use std::iter::FusedIterator;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::vec;
 
+use sealed::{Host, Resolve};
+
 /// What can be resolved to socket addresses: the asynchronous [`std::net::ToSocketAddrs`].
 ///
 /// It is implemented for
@@ -36,9 +38,9 @@ use std::vec;
 /// # })
 /// # }
 /// ```
-pub trait ToSocketAddrs: sealed::Resolve {}
+pub trait ToSocketAddrs: Resolve {}
 
-impl<T: sealed::Resolve + ?Sized> ToSocketAddrs for T {}
+impl<T: Resolve + ?Sized> ToSocketAddrs for T {}
 
 /// Resolves a host to its addresses, in the order in which they should be tried (`getaddrinfo`, if
 /// it is a name).
@@ -115,8 +117,6 @@ impl FusedIterator for SocketAddrs {}
 pub(super) fn no_address() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "there is no address to use")
 }
-
-use sealed::{Host, Resolve};
 
 mod sealed {
     use super::{Addresses, SocketAddrs};
@@ -247,7 +247,7 @@ mod off_thread {
             .name("ekio-resolver".to_owned())
             .spawn(move || {
                 let answer = call();
-                let mut shared = crate::sync::lock(&answerer);
+                let mut shared = answerer.lock().unwrap();
                 shared.0 = Some(answer);
                 let waker = shared.1.take();
                 drop(shared);
@@ -256,7 +256,7 @@ mod off_thread {
                 }
             })?;
         poll_fn(|cx| {
-            let mut shared = crate::sync::lock(&shared);
+            let mut shared = shared.lock().unwrap();
             match shared.0.take() {
                 Some(answer) => Poll::Ready(answer),
                 None => {

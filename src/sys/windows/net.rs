@@ -3,7 +3,9 @@
 use std::io::{self, IoSlice, Write as _};
 use std::mem;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::windows::io::{AsRawSocket as _, FromRawSocket as _, OwnedSocket, RawSocket};
+use std::os::windows::io::{
+    AsRawSocket as _, AsSocket as _, FromRawSocket as _, OwnedSocket, RawSocket,
+};
 use std::ptr;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -49,9 +51,8 @@ pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAdd
     let (stream, address) = listener.accept()?;
     stream.set_nonblocking(true)?;
     // SAFETY: SetHandleInformation asks for an open handle; that of the stream is one.
-    let answer = unsafe {
-        SetHandleInformation(stream.as_raw_socket() as HANDLE, HANDLE_FLAG_INHERIT, 0)
-    };
+    let answer =
+        unsafe { SetHandleInformation(stream.as_raw_socket() as HANDLE, HANDLE_FLAG_INHERIT, 0) };
     if answer == 0 {
         return Err(io::Error::last_os_error());
     }
@@ -102,7 +103,8 @@ pub(crate) fn linger(stream: &TcpStream) -> io::Result<Option<Duration>> {
 /// `SO_LINGER`, in whole seconds, rounded up.
 pub(crate) fn set_linger(stream: &TcpStream, linger: Option<Duration>) -> io::Result<()> {
     let seconds = linger.map_or(0, |time| {
-        time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0))
+        time.as_secs()
+            .saturating_add(u64::from(time.subsec_nanos() > 0))
     });
     let linger = WinSock::LINGER {
         l_onoff: linger.is_some().into(),
@@ -122,7 +124,7 @@ pub(crate) fn set_linger(stream: &TcpStream, linger: Option<Duration>) -> io::Re
     check(answer)
 }
 
-const LINGER_LEN: i32 = mem::size_of::<WinSock::LINGER>() as i32;
+const LINGER_LEN: i32 = size_of::<WinSock::LINGER>() as i32;
 
 /// A stream socket that no child process inherits and that does not block.
 fn stream_socket(address: &SocketAddr) -> io::Result<OwnedSocket> {
@@ -148,7 +150,7 @@ fn stream_socket(address: &SocketAddr) -> io::Result<OwnedSocket> {
     }
     // SAFETY: the number is that of an open socket, made above, which nobody else has.
     let socket = unsafe { OwnedSocket::from_raw_socket(socket as RawSocket) };
-    super::set_socket_nonblocking(super::AsSocket::as_socket_ref(&socket))?;
+    super::set_socket_nonblocking(socket.as_socket())?;
     Ok(socket)
 }
 
@@ -214,8 +216,8 @@ impl Name {
 
     fn len(&self) -> i32 {
         match self {
-            Name::V4(_) => mem::size_of::<WinSock::SOCKADDR_IN>() as i32,
-            Name::V6(_) => mem::size_of::<WinSock::SOCKADDR_IN6>() as i32,
+            Name::V4(_) => size_of::<WinSock::SOCKADDR_IN>() as i32,
+            Name::V6(_) => size_of::<WinSock::SOCKADDR_IN6>() as i32,
         }
     }
 }

@@ -141,8 +141,8 @@ mod sealed {
             Ok(Host::Known(SocketAddrs(one)))
         }
 
-        pub(super) fn many(addresses: &[SocketAddr]) -> io::Result<Host> {
-            let many = Addresses::Many(addresses.to_vec().into_iter());
+        pub(super) fn many(addresses: Vec<SocketAddr>) -> io::Result<Host> {
+            let many = Addresses::Many(addresses.into_iter());
             Ok(Host::Known(SocketAddrs(many)))
         }
     }
@@ -170,19 +170,19 @@ addresses!(
 
 impl Resolve for [SocketAddr] {
     fn resolve(&self) -> io::Result<Host> {
-        Host::many(self)
+        Host::many(self.to_vec())
     }
 }
 
 impl<const N: usize> Resolve for [SocketAddr; N] {
     fn resolve(&self) -> io::Result<Host> {
-        Host::many(self)
+        Host::many(self.to_vec())
     }
 }
 
 impl Resolve for Vec<SocketAddr> {
     fn resolve(&self) -> io::Result<Host> {
-        Host::many(self)
+        Host::many(self.clone())
     }
 }
 

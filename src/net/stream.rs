@@ -583,3 +583,31 @@ mod os {
         }
     }
 }
+
+#[cfg(all(test, has_epoll))]
+mod tests {
+    use super::*;
+    use std::pin::pin;
+    use std::task::Waker;
+
+    /// On Linux a listener whose queue is full does not answer, and its peer asks again a second
+    /// later: a connection that is long under way, without a network.
+    #[test]
+    fn a_wake_for_nothing_does_not_end_a_connect() {
+        let listener = sys::listen(&SocketAddr::from(([127, 0, 0, 1], 0)), 0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let in_queue = std::net::TcpStream::connect(address).unwrap();
+        let (socket, is_connected) = sys::begin_connect(&address).unwrap();
+        assert!(!is_connected);
+        // "Connected" is the lie: it is believed to be writable.
+        let stream = TcpStream::of_nonblocking(socket, true);
+        let mut outcome = pin!(stream.finish_connect());
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(outcome.as_mut().poll(&mut cx).is_pending());
+        listener.set_nonblocking(false).unwrap();
+        listener.accept().unwrap();
+        futures_lite::future::block_on(outcome).unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), address);
+        drop(in_queue);
+    }
+}

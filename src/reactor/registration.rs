@@ -271,10 +271,6 @@ impl<T: IoSafe> Registration<T> {
             context::current,
         )
     }
-
-    pub(crate) fn interest(&self) -> Interest {
-        self.slot.interest()
-    }
 }
 
 impl<T: IoSafe> Drop for Registration<T> {

@@ -192,10 +192,6 @@ impl<P: Poller> Slot<P> {
         })
     }
 
-    pub(crate) fn interest(&self) -> Interest {
-        self.interest
-    }
-
     /// What is known now, if that makes the direction worth a try.
     pub(crate) fn is_ready(&self, direction: Direction) -> Option<Ready> {
         // Acquire: pairs with the release in `fire`.

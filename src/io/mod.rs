@@ -36,7 +36,7 @@ use crate::reactor::{Direction, Ready, ReadyFuture, Registration};
 /// use std::net::UdpSocket;
 ///
 /// # fn main() -> std::io::Result<()> {
-/// # futures_lite::future::block_on(async {
+/// # ekio::block_on(async {
 /// let one = Async::new(UdpSocket::bind("127.0.0.1:0")?)?;
 /// let other = Async::new(UdpSocket::bind("127.0.0.1:0")?)?;
 /// let address = other.get_ref().local_addr()?;
@@ -101,7 +101,7 @@ impl<T: IoSafe> Async<T> {
     /// # use ekio::io::Async;
     /// # use std::{io, net::UdpSocket};
     /// # fn main() -> io::Result<()> {
-    /// # futures_lite::future::block_on(async {
+    /// # ekio::block_on(async {
     /// # let receiver = Async::new(UdpSocket::bind("127.0.0.1:0")?)?;
     /// # let sender = UdpSocket::bind("127.0.0.1:0")?;
     /// # sender.send_to(b"hello", receiver.get_ref().local_addr()?)?;

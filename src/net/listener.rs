@@ -26,7 +26,7 @@ const DEAD_MAX: usize = 64;
 /// use ekio::net::{TcpListener, TcpStream};
 ///
 /// # fn main() -> std::io::Result<()> {
-/// # futures_lite::future::block_on(async {
+/// # ekio::block_on(async {
 /// let listener = TcpListener::bind("localhost:0").await?;
 /// let client = TcpStream::connect(listener.local_addr()?).await?;
 /// let (server, address) = listener.accept().await?;
@@ -72,7 +72,7 @@ impl TcpListener {
     ///
     /// ```
     /// # fn main() -> std::io::Result<()> {
-    /// # futures_lite::future::block_on(async {
+    /// # ekio::block_on(async {
     /// use ekio::net::TcpListener;
     /// use std::net::Ipv4Addr;
     ///

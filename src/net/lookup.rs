@@ -9,6 +9,7 @@ use std::iter::FusedIterator;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::vec;
 
+use crate::executor::blocking::spawn_blocking;
 use sealed::{Host, Resolve};
 
 /// What can be resolved to socket addresses: the asynchronous [`std::net::ToSocketAddrs`].
@@ -25,7 +26,7 @@ use sealed::{Host, Resolve};
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {
-/// # futures_lite::future::block_on(async {
+/// # ekio::block_on(async {
 /// use ekio::net::lookup_host;
 /// use std::net::{Ipv4Addr, SocketAddr};
 ///
@@ -60,7 +61,7 @@ impl<T: Resolve + ?Sized> ToSocketAddrs for T {}
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {
-/// # futures_lite::future::block_on(async {
+/// # ekio::block_on(async {
 /// for address in ekio::net::lookup_host("localhost:80").await? {
 ///     assert!(address.ip().is_loopback());
 /// }
@@ -74,7 +75,7 @@ pub async fn lookup_host(host: impl ToSocketAddrs) -> io::Result<SocketAddrs> {
         Host::Known(addresses) => Ok(addresses),
         Host::Named(name, port) => {
             let ask = move || std::net::ToSocketAddrs::to_socket_addrs(&(name.as_str(), port));
-            let addresses = off_thread::run(ask).await?;
+            let addresses = spawn_blocking(ask).await.map_err(io::Error::other)??;
             Ok(SocketAddrs(Addresses::Many(addresses)))
         }
     }
@@ -227,45 +228,6 @@ impl Resolve for (String, u16) {
 impl<T: Resolve + ?Sized> Resolve for &T {
     fn resolve(&self) -> io::Result<Host> {
         (**self).resolve()
-    }
-}
-
-/// A stand-in for the blocking pool: a thread for each call.
-mod off_thread {
-    use std::future::poll_fn;
-    use std::io;
-    use std::sync::{Arc, Mutex};
-    use std::task::{Poll, Waker};
-    use std::thread;
-
-    pub(super) async fn run<T: Send + 'static>(
-        call: impl FnOnce() -> io::Result<T> + Send + 'static,
-    ) -> io::Result<T> {
-        let shared = Arc::new(Mutex::new((None, None::<Waker>)));
-        let answerer = Arc::clone(&shared);
-        thread::Builder::new()
-            .name("ekio-resolver".to_owned())
-            .spawn(move || {
-                let answer = call();
-                let mut shared = answerer.lock().unwrap();
-                shared.0 = Some(answer);
-                let waker = shared.1.take();
-                drop(shared);
-                if let Some(waker) = waker {
-                    waker.wake();
-                }
-            })?;
-        poll_fn(|cx| {
-            let mut shared = shared.lock().unwrap();
-            match shared.0.take() {
-                Some(answer) => Poll::Ready(answer),
-                None => {
-                    shared.1 = Some(cx.waker().clone());
-                    Poll::Pending
-                }
-            }
-        })
-        .await
     }
 }
 

@@ -9,7 +9,7 @@
 //! use ekio::net::{TcpListener, TcpStream};
 //!
 //! # fn main() -> std::io::Result<()> {
-//! # futures_lite::future::block_on(async {
+//! # ekio::block_on(async {
 //! let listener = TcpListener::bind("127.0.0.1:0").await?;
 //! let client = TcpStream::connect(listener.local_addr()?).await?;
 //! let (server, _) = listener.accept().await?;

@@ -30,7 +30,7 @@ use crate::sys;
 /// use std::net::Shutdown;
 ///
 /// # fn main() -> std::io::Result<()> {
-/// # futures_lite::future::block_on(async {
+/// # ekio::block_on(async {
 /// let listener = TcpListener::bind("127.0.0.1:0").await?;
 /// let client = TcpStream::connect(listener.local_addr()?).await?;
 /// let (server, _) = listener.accept().await?;
@@ -218,7 +218,7 @@ impl TcpStream {
     /// ```
     /// # use ekio::net::{TcpListener, TcpStream};
     /// # fn main() -> std::io::Result<()> {
-    /// # futures_lite::future::block_on(async {
+    /// # ekio::block_on(async {
     /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
     /// # let client = TcpStream::connect(listener.local_addr()?).await?;
     /// # let (server, _) = listener.accept().await?;
@@ -259,7 +259,7 @@ impl TcpStream {
     /// ```
     /// # use ekio::net::{TcpListener, TcpStream};
     /// # fn main() -> std::io::Result<()> {
-    /// # futures_lite::future::block_on(async {
+    /// # ekio::block_on(async {
     /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
     /// # let client = TcpStream::connect(listener.local_addr()?).await?;
     /// let count = client.write(b"as much as there is room for").await?;

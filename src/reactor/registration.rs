@@ -53,7 +53,7 @@ pub(crate) const STREAM_INTEREST: Interest = if SHORT_READS_PROVE {
 /// let mut peer = TcpStream::connect(listener.local_addr()?)?;
 /// let stream = Registration::new(listener.accept()?.0)?;
 ///
-/// let answer = futures_lite::future::block_on(async {
+/// let answer = ekio::block_on(async {
 ///     let mut buffer = [0; 16];
 ///     peer.write_all(b"hello")?;
 ///     let count = stream.io(Direction::Read, |mut stream| stream.read(&mut buffer)).await?;

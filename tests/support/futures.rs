@@ -8,9 +8,12 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use super::watchdog::Watchdog;
 
-/// Lives a story in each place where a future may be polled: on a foreign executor, where the
-/// background thread drives the reactor.
+/// Lives a story in each place where a future may be polled: on ekio's own executor, and on a foreign
+/// one, where the background thread drives the reactor.
 pub fn everywhere<F: Future<Output = ()>>(story: impl Fn() -> F) {
+    let watchdog = Watchdog::start();
+    ekio::block_on(story());
+    drop(watchdog);
     let watchdog = Watchdog::start();
     futures_lite::future::block_on(story());
     drop(watchdog);

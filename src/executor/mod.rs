@@ -8,7 +8,7 @@
 mod block_on;
 pub(crate) mod blocking;
 mod local;
-mod queue;
+pub(crate) mod queue;
 mod sleep;
 
 use std::future::Future;

@@ -10,8 +10,12 @@
 //! * `join`: [`JoinHandle`] and [`JoinError`].
 
 mod join;
+#[cfg(all(test, ekio_loom))]
+mod models;
 pub(crate) mod raw;
 mod state;
+#[cfg(test)]
+mod testing;
 
 use std::cell::Cell;
 use std::fmt;

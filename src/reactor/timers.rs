@@ -97,6 +97,8 @@
 //! turns the reactor does not sleep while it inserts, and so never notifies itself.
 
 mod list;
+#[cfg(all(test, not(ekio_loom)))]
+mod tests;
 mod timer;
 
 use std::pin::Pin;
@@ -108,7 +110,7 @@ use super::wakers::WakerBatch;
 use list::List;
 pub(crate) use list::Node;
 use list::{Place, State};
-pub(crate) use timer::{Host, Timer};
+pub(crate) use timer::Timer;
 
 /// How many bits a digit has. One `u64` says which slots of a level are occupied.
 const DIGIT_BITS: u32 = 6;

@@ -10,7 +10,6 @@ use std::task::Waker;
 
 /// A timer as [`Timers`](super::Timers) see it. The [module above](super) says who may touch which
 /// field.
-#[derive(Debug)]
 pub(crate) struct Node {
     /// Mean something while the node is in a list only.
     next: Cell<Option<NonNull<Node>>>,

@@ -82,7 +82,7 @@ impl<H: Host> Timer<H> {
     ) -> Poll<()> {
         let (home, node) = self.parts();
         if let Some(host) = home {
-            match look_again(host, node, cx.waker()) {
+            match look_again(&**host, node, cx.waker()) {
                 Look::Waits | Look::WaitsForAnother => return Poll::Pending,
                 Look::Fired => {
                     *home = None;

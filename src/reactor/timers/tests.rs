@@ -158,8 +158,8 @@ impl Bench {
 
     /// The invariants of the module's essay.
     fn check(&self) {
-        // Looking at every slot takes Miri a hundredth of a second.
-        if cfg!(miri) && self.nodes.len() % 8 != 1 {
+        // Miri takes its time.
+        if cfg!(miri) && self.nodes.len() % 16 != 1 {
             return;
         }
         let timers = &self.timers;
@@ -167,6 +167,9 @@ impl Bench {
         for (index, level) in timers.levels.iter().enumerate() {
             let is_occupied = timers.occupied_levels & 1 << index != 0;
             assert_eq!(is_occupied, level.occupied != 0, "level {index}");
+            if cfg!(miri) && !is_occupied {
+                continue;
+            }
             for (number, slot) in level.slots.iter().enumerate() {
                 let deadlines = slot.list.deadlines();
                 let is_occupied = level.occupied & 1 << number != 0;
@@ -261,7 +264,7 @@ fn a22_uptime_wrap() {
             bench.advance(step * stride);
         }
     }
-    for level in (0..LEVELS as u32).step_by(if cfg!(miri) { 5 } else { 1 }) {
+    for level in (0..LEVELS as u32).step_by(if cfg!(miri) { 7 } else { 1 }) {
         let boundary = 1_u64 << (level * DIGIT_BITS);
         for turn in [
             boundary,

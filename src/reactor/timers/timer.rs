@@ -1,9 +1,8 @@
 //! One timer, as leaf futures use it: safe, and its own janitor.
 
-use std::fmt;
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::{fmt, io};
 
 use super::list::Node;
 use super::{Look, Timers};
@@ -194,4 +193,122 @@ fn notify<H: Host>(host: &H) {
 #[cold]
 fn no_reactor(error: &io::Error) -> ! {
     panic!("a timer needs a reactor, and none could be made: {error}");
+}
+
+#[cfg(all(test, not(ekio_loom)))]
+mod tests;
+
+/// The protocol of `a18_earlier_timer`, in every order in which it can happen.
+#[cfg(all(test, ekio_loom))]
+mod models {
+    use super::*;
+    use crate::sync::{Condvar, Mutex, lock, thread};
+    use std::time::Duration;
+
+    /// A reactor whose `wait` is a condition variable, and whose time stands still.
+    struct Model {
+        timers: Mutex<Timers>,
+        is_notified: Mutex<bool>,
+        notification: Condvar,
+    }
+
+    impl Host for Model {
+        fn timers(&self) -> MutexGuard<'_, Timers> {
+            lock(&self.timers)
+        }
+
+        fn notify(&self) -> io::Result<()> {
+            *lock(&self.is_notified) = true;
+            self.notification.notify_one();
+            Ok(())
+        }
+
+        fn is_driven(&self) -> bool {
+            true
+        }
+    }
+
+    impl Model {
+        fn new() -> Arc<Model> {
+            Arc::new(Model {
+                timers: Mutex::new(Timers::new()),
+                is_notified: Mutex::new(false),
+                notification: Condvar::new(),
+            })
+        }
+
+        /// Turns until the thread sees that it must be up within `limit`. A notification that is
+        /// lost is a deadlock, which loom reports.
+        fn turn_until(&self, limit: Duration) {
+            loop {
+                let timeout = self.timers().begin_sleep(None);
+                if timeout.is_some_and(|timeout| timeout <= limit) {
+                    return;
+                }
+                let mut is_notified = lock(&self.is_notified);
+                while !*is_notified {
+                    is_notified = self.notification.wait(is_notified).unwrap();
+                }
+                *is_notified = false;
+                drop(is_notified);
+                self.timers().end_sleep();
+            }
+        }
+    }
+
+    /// Inserts a timer by its first poll, and leaves it there.
+    fn start(host: &Arc<Model>, seconds: u64) -> Pin<Box<Timer<Model>>> {
+        let deadline = clock::after(clock::now(), Duration::from_secs(seconds));
+        let mut timer = Box::pin(Timer::new(deadline));
+        let mut cx = Context::from_waker(Waker::noop());
+        let polled = timer.as_mut().poll_elapsed(&mut cx, || Ok(host.clone()));
+        assert!(polled.is_pending());
+        timer
+    }
+
+    #[test]
+    fn loom_a18_earlier_timer() {
+        loom::model(|| {
+            let host = Model::new();
+            let other = host.clone();
+            let starter = thread::spawn(move || start(&other, 1_000));
+            host.turn_until(Duration::from_secs(1_000));
+            drop(starter.join().unwrap());
+        });
+    }
+
+    /// Two threads insert, each earlier than what the sleeper knows, and one of them may think that
+    /// the other has notified.
+    #[test]
+    fn loom_a18_two_earlier_timers() {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(|| {
+            let host = Model::new();
+            let others = [1_000, 2_000].map(|seconds| {
+                let host = host.clone();
+                thread::spawn(move || start(&host, seconds))
+            });
+            host.turn_until(Duration::from_secs(1_000));
+            others
+                .into_iter()
+                .for_each(|starter| drop(starter.join().unwrap()));
+        });
+    }
+
+    /// A timer that waits already is brought forward.
+    #[test]
+    fn loom_a18_earlier_by_reset() {
+        loom::model(|| {
+            let host = Model::new();
+            let mut timer = start(&host, 5_000);
+            let soon = clock::after(clock::now(), Duration::from_secs(1_000));
+            let resetter = thread::spawn(move || {
+                timer.as_mut().reset(soon);
+                timer
+            });
+            host.turn_until(Duration::from_secs(1_000));
+            drop(resetter.join().unwrap());
+        });
+    }
 }

@@ -9,5 +9,6 @@ pub mod reactor;
 mod sync;
 mod sys;
 pub mod task;
+pub mod time;
 
 pub use executor::{block_on, spawn_blocking, spawn_local};

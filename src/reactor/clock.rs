@@ -1,4 +1,75 @@
-//! stand-in
+//! Time as one number: nanoseconds since this process first looked at the clock.
+//!
+//! A `u64` of them lasts for 584 years, so nothing here wraps (`a22_uptime_wrap`). What lies beyond
+//! is [`NEVER`], and what lies before the first look at the clock is 0. An `Instant` is exact to the
+//! nanosecond or coarser on every system, so a deadline loses nothing on its way into a number and
+//! back.
+//!
+//! The clock is the one behind `Instant`. Whether it goes on while the machine is suspended is the
+//! system's affair: on Windows it does, on Linux and on Apple's systems it does not.
+
+use std::time::{Duration, Instant};
+
+use crate::sync::OnceLock;
+
+/// A deadline that does not come.
+pub(crate) const NEVER: u64 = u64::MAX;
+
+/// What number 0 means.
+fn epoch() -> Instant {
+    static EPOCH: OnceLock<Instant> = OnceLock::new();
+    *EPOCH.get_or_init(Instant::now)
+}
+
+/// Reads the clock.
 pub(crate) fn now() -> u64 {
-    0
+    from_instant(Instant::now()).min(NEVER - 1)
+}
+
+/// The number of an instant.
+pub(crate) fn from_instant(instant: Instant) -> u64 {
+    after(0, instant.saturating_duration_since(epoch()))
+}
+
+/// The time a `duration` after `start`.
+pub(crate) fn after(start: u64, duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).map_or(NEVER, |nanos| start.saturating_add(nanos))
+}
+
+/// The instant of a number.
+pub(crate) fn to_instant(time: u64) -> Instant {
+    /// As good as never, where `Instant` ends before our numbers do. (None of today's does.)
+    const THIRTY_YEARS: Duration = Duration::from_secs(30 * 365 * 86_400);
+
+    let since_epoch = Duration::from_nanos(time);
+    epoch()
+        .checked_add(since_epoch)
+        .unwrap_or_else(|| epoch() + THIRTY_YEARS)
+}
+
+#[cfg(all(test, not(ekio_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_survive_the_journey() {
+        let start = now();
+        let instant = Instant::now();
+        assert_eq!(to_instant(from_instant(instant)), instant);
+        assert!(start <= from_instant(instant) && from_instant(instant) <= now());
+        for nanos in [0, 1, 999, 1_000_000_007, 40_000_000_000_000_000] {
+            assert_eq!(from_instant(to_instant(nanos)), nanos);
+        }
+    }
+
+    #[test]
+    fn both_ends_saturate() {
+        assert_eq!(after(5, Duration::MAX), NEVER);
+        assert_eq!(after(NEVER - 1, Duration::from_nanos(1)), NEVER);
+        assert_eq!(after(NEVER - 1, Duration::from_nanos(2)), NEVER);
+        assert_eq!(after(7, Duration::ZERO), 7);
+        assert_eq!(from_instant(to_instant(NEVER)), NEVER);
+        let before = epoch().checked_sub(Duration::from_nanos(1));
+        assert_eq!(before.map_or(0, from_instant), 0);
+    }
 }

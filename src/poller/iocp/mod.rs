@@ -1,0 +1,3 @@
+//! IOCP.
+mod base;
+mod watch;

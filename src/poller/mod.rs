@@ -76,6 +76,10 @@ pub type OsPoller = epoll::Epoll;
 #[cfg(poller = "poll")]
 pub type OsPoller = poll::Poll;
 
+/// The poller that `build.rs` chose.
+#[cfg(poller = "iocp")]
+pub type OsPoller = iocp::Iocp;
+
 /// What a backend can do.
 ///
 /// These are facts of the backend as it was compiled; a kernel or sandbox may still refuse a thing

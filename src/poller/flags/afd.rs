@@ -13,9 +13,6 @@ pub(crate) const LOCAL_CLOSE: u32 = 0x020;
 pub(crate) const ACCEPT: u32 = 0x080;
 pub(crate) const CONNECT_FAIL: u32 = 0x100;
 
-/// The control code of a poll.
-pub(crate) const IOCTL_AFD_POLL: u32 = 0x0001_2024;
-
 /// The mask to poll for, if there is anything to poll for.
 ///
 /// * The bits that tell of the end (`ABORT`, `CONNECT_FAIL`) must be asked for. `LOCAL_CLOSE` comes

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ekio::poller::iocp::{Iocp, Ticket};
+use ekio::poller::iocp::{Associated, Iocp, Request, Ticket};
 use ekio::poller::{Event, Events, Interest, Key, Poller, Readiness, Source, Trigger};
 
 /// A test that takes longer hangs.
@@ -444,8 +444,11 @@ fn a_reset_is_told() {
 
 fn until_reset(stream: &TcpStream) {
     stream.set_nonblocking(false).unwrap();
-    let error = stream.peek(&mut [0; 1]).unwrap_err();
-    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    // (Wine may have fetched the error for itself, and then tells of an end.)
+    match stream.peek(&mut [0; 1]) {
+        Ok(0) => {}
+        other => assert_eq!(other.unwrap_err().kind(), io::ErrorKind::ConnectionReset),
+    }
     stream.set_nonblocking(true).unwrap();
 }
 
@@ -490,15 +493,14 @@ fn what_holds_is_found_without_sleeping() {
     poller.rearm(&ticket, Interest::READABLE).unwrap();
     poller.wait(&mut events, Some(Duration::ZERO)).unwrap();
     assert_eq!(events.len(), 1, "rearm");
-    // While a poll is under way, which must be cancelled first.
+    // While a poll is under way, which must be cancelled first. (Wine cancels a moment later.)
     let (here, there) = (there, here);
     let source = Source::socket(&here);
     let other = add(&poller, &here, 3, Interest::READABLE, Trigger::Edge);
     poller
         .modify(&other, source, Key(4), Interest::BOTH, Trigger::Edge)
         .unwrap();
-    poller.wait(&mut events, Some(Duration::ZERO)).unwrap();
-    assert_eq!(events.len(), 1, "modify of a pending poll");
+    wait_for(&poller, 4, Readiness::WRITABLE);
     poller.delete(other, source).unwrap();
     poller.delete(ticket, Source::socket(&there)).unwrap();
 }
@@ -649,7 +651,10 @@ fn one_waits_at_a_time_and_each_may() {
         let sleeping = scope.spawn(|| {
             let mut events = Events::with_capacity(4);
             loop {
-                poller.wait(&mut events, None).unwrap();
+                match poller.wait(&mut events, None) {
+                    Err(error) if error.kind() == io::ErrorKind::ResourceBusy => continue,
+                    other => other.unwrap(),
+                }
                 if events.iter().any(|event| event.key == Key(9)) {
                     return;
                 }
@@ -817,7 +822,7 @@ fn a23_modify_while_pending() {
                 for event in &events {
                     newest.fetch_max(event.key.0 as usize, Ordering::SeqCst);
                 }
-                assert!(census().0 <= 2, "one poll and one notification");
+                assert!(census().0 <= 1, "one poll at a time");
             }
         });
         let rounds = repeat(10_000);
@@ -1016,13 +1021,33 @@ fn one(poller: &Iocp, key: u64) -> Event {
     event
 }
 
+/// Two ends of a named pipe, both associated.
+fn associated_pipe(poller: &Iocp) -> (Associated, Associated) {
+    let (server, client) = named_pipe();
+    (
+        poller.associate(server).unwrap(),
+        poller.associate(client).unwrap(),
+    )
+}
+
+/// Waits until the operation has ended.
+fn finish(poller: &Iocp, request: &mut Request) -> (io::Result<usize>, Vec<u8>) {
+    let mut events = Events::with_capacity(4);
+    let start = Instant::now();
+    loop {
+        if let Some(finished) = request.finish() {
+            return finished;
+        }
+        assert!(start.elapsed() < WATCHDOG);
+        poller.wait(&mut events, Some(WATCHDOG)).unwrap();
+    }
+}
+
 #[test]
 fn pipes_by_completion() {
     let poller = Iocp::new().unwrap();
     let census = poller.census();
-    let (server, client) = named_pipe();
-    let server = poller.associate(server).unwrap();
-    let client = poller.associate(client).unwrap();
+    let (server, client) = associated_pipe(&poller);
     // The client is there already.
     let mut connect = server.connect(Key(1)).unwrap();
     assert_eq!(one(&poller, 1).readiness, Readiness::WRITABLE);
@@ -1035,8 +1060,7 @@ fn pipes_by_completion() {
     let (mut events, mut seen) = (Events::with_capacity(1), HashMap::new());
     while seen.len() < 2 {
         poller.wait(&mut events, Some(WATCHDOG)).unwrap();
-        assert_eq!(events.len(), 1);
-        let event = events.iter().next().unwrap();
+        let event = events.iter().next().expect("an event");
         seen.insert(event.key.0, (event.readiness, event.payload));
     }
     assert_eq!(seen[&2], (Readiness::READABLE, 5));
@@ -1045,42 +1069,56 @@ fn pipes_by_completion() {
     let (result, buffer) = read.finish().unwrap();
     assert_eq!(&buffer[..result.unwrap()], b"hello");
     assert!(read.finish().is_none(), "once");
+    let reserved = server.read(Key::RESERVED, Vec::new());
+    assert_eq!(reserved.unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    drop((connect, read, write, server, client, poller));
+    assert_nothing_lives(census);
+}
 
-    // Cancelled by request.
+#[test]
+fn a_pipe_s_server_waits_for_its_client() {
+    let poller = Iocp::new().unwrap();
+    let (server, name) = pipe_server();
+    let server = poller.associate(server).unwrap();
+    let mut connect = server.connect(Key(1)).unwrap();
+    nothing(&poller);
+    let _client = std::fs::File::open(name).unwrap();
+    assert_eq!(one(&poller, 1).readiness, Readiness::WRITABLE);
+    connect.finish().unwrap().0.unwrap();
+}
+
+#[test]
+fn operations_on_pipes_are_cancelled() {
+    let poller = Iocp::new().unwrap();
+    let census = poller.census();
+    let (server, client) = associated_pipe(&poller);
+    // By request.
     let mut read = server.read(Key(4), vec![0; 100]).unwrap();
     read.cancel();
     assert!(one(&poller, 4).readiness.contains(Readiness::ERROR));
     read.finish().unwrap().0.unwrap_err();
-    // Cancelled by dropping: no event, and the bytes are for the next one.
+    drop(read);
+    // By dropping: no event, and the bytes are for the next one.
     drop(server.read(Key(5), vec![0; 100]).unwrap());
     nothing(&poller);
+    assert_eq!(census(), (0, 0));
     let mut read = server.read(Key(6), vec![0; 100]).unwrap();
-    let _write = client.write(Key(7), b"again".to_vec()).unwrap();
-    let start = Instant::now();
-    let (result, _) = loop {
-        poller.wait(&mut events, Some(QUIET)).unwrap();
-        if let Some(finished) = read.finish() {
-            break finished;
-        }
-        assert!(start.elapsed() < WATCHDOG);
-    };
-    assert_eq!(result.unwrap(), 5);
-    // The other end goes.
+    let mut write = client.write(Key(7), b"again".to_vec()).unwrap();
+    assert_eq!(finish(&poller, &mut read).0.unwrap(), 5);
+    assert_eq!(finish(&poller, &mut write).0.unwrap(), 5);
+    drop((read, write));
+    // By the other end, which goes.
     let mut read = server.read(Key(8), vec![0; 100]).unwrap();
     drop(client);
-    let event = loop {
-        let mut events = Events::with_capacity(4);
-        poller.wait(&mut events, Some(WATCHDOG)).unwrap();
-        if let Some(event) = events.iter().find(|event| event.key == Key(8)) {
-            break *event;
-        }
-    };
-    assert!(event.readiness.contains(Readiness::ERROR));
-    let error = read.finish().unwrap().0.unwrap_err();
+    let error = finish(&poller, &mut read).0.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
-    let reserved = server.read(Key::RESERVED, Vec::new());
-    assert_eq!(reserved.unwrap_err().kind(), io::ErrorKind::InvalidInput);
-    drop((server, poller, read, connect, write, _write));
+    // By their own end.
+    drop(read);
+    let (server, _client) = associated_pipe(&poller);
+    let mut read = server.read(Key(9), vec![0; 100]).unwrap();
+    drop(server);
+    finish(&poller, &mut read).0.unwrap_err();
+    drop((read, poller, _client));
     assert_nothing_lives(census);
 }
 
@@ -1089,35 +1127,25 @@ fn a24_requests_in_every_order() {
     for round in 0..repeat(1_000) {
         let poller = Iocp::new().unwrap();
         let census = poller.census();
-        let (server, client) = named_pipe();
-        let server = poller.associate(server).unwrap();
-        let client = poller.associate(client).unwrap();
+        let (server, client) = associated_pipe(&poller);
         let read = server.read(Key(1), vec![0; 100]).unwrap();
-        let write = match round & 1 {
-            0 => None,
-            _ => Some(client.write(Key(2), vec![7; 10]).unwrap()),
-        };
+        let write = (round & 1 != 0).then(|| client.write(Key(2), vec![7; 10]).unwrap());
         match round >> 1 & 7 {
-            0 => drop(read),
-            1 => drop(server),
-            2 => drop(client),
-            3 => drop(poller),
-            4 => drop((server, read)),
-            5 => drop((poller, server)),
-            6 => drop((poller, read, write, server)),
+            0 => drop((read, write, server, client, poller)),
+            1 => drop((server, read, poller, write, client)),
+            2 => drop((client, poller, read, write, server)),
+            3 => drop((poller, read, write, server, client)),
+            4 => drop((poller, server, client, read, write)),
+            5 => drop((server, client, poller, read, write)),
+            6 => drop((write, server, read, poller, client)),
             _ => {
                 drop(poller);
                 let answer = server.read(Key(3), vec![0; 1]);
                 assert_eq!(answer.unwrap_err().kind(), io::ErrorKind::NotFound);
+                drop((read, write, server, client));
             }
         }
-        // (What was not moved above went at the end of the round.)
-        let start = Instant::now();
-        let census = &census;
-        if round >> 1 & 7 == 6 {
-            assert!(start.elapsed() < WATCHDOG);
-            assert_nothing_lives(census);
-        }
+        assert_nothing_lives(census);
     }
 }
 

@@ -78,11 +78,14 @@ pub(crate) const STATUS_INVALID_HANDLE: i32 = 0xc000_0008_u32 as i32;
 pub(crate) const STATUS_OBJECT_TYPE_MISMATCH: i32 = 0xc000_0024_u32 as i32;
 
 /// True if an answer says that the socket is not open any more: it was closed while a poll was
-/// under way, or its number is nobody's or somebody else's by now.
+/// under way, or its number is nobody's or somebody else's by now. (A poll that failed leaves the
+/// mask as it was, with all the bits that we asked for.)
 pub(crate) const fn is_closed(mask: u32, status: i32) -> bool {
-    mask & LOCAL_CLOSE != 0
-        || status == STATUS_INVALID_HANDLE
-        || status == STATUS_OBJECT_TYPE_MISMATCH
+    if is_error(status) {
+        status == STATUS_INVALID_HANDLE || status == STATUS_OBJECT_TYPE_MISMATCH
+    } else {
+        mask & LOCAL_CLOSE != 0
+    }
 }
 
 /// True for a status that says "this did not happen", and so, if a call answers it at once, that no
@@ -134,7 +137,7 @@ mod tests {
         );
         assert!(is_error(STATUS_CANCELLED) && is_error(STATUS_INVALID_HANDLE));
         assert!(is_closed(LOCAL_CLOSE, STATUS_SUCCESS) && is_closed(0, STATUS_INVALID_HANDLE));
-        assert!(!is_closed(ABORT, STATUS_SUCCESS) && !is_closed(0, STATUS_CANCELLED));
+        assert!(!is_closed(ABORT, STATUS_SUCCESS) && !is_closed(u32::MAX, STATUS_CANCELLED));
         // A warning (bit 31 alone) has happened, and its packet comes.
         assert!(!is_error(STATUS_PENDING) && !is_error(i32::MIN | 5));
     }

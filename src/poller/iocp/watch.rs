@@ -304,8 +304,8 @@ mod tests {
 
         fn cancel(&mut self) {
             // Else the poll has ended already, and the cancellation comes too late.
-            if self.poll.take().is_some() {
-                self.packets.push_back((0, afd::STATUS_CANCELLED));
+            if let Some(mask) = self.poll.take() {
+                self.packets.push_back((mask, afd::STATUS_CANCELLED));
             }
         }
 

@@ -1,7 +1,7 @@
 //! Windows, by windows-sys.
 
 use std::io;
-<<<<<<< HEAD
+use std::sync::OnceLock;
 
 use windows_sys::Win32::Networking::WinSock;
 
@@ -24,10 +24,8 @@ pub(crate) fn set_socket_nonblocking(socket: BorrowedSocket<'_>) -> io::Result<(
         Ok(())
     } else {
         Err(io::Error::last_os_error())
-=======
-use std::sync::OnceLock;
-
-use windows_sys::Win32::Networking::WinSock;
+    }
+}
 
 /// Starts Winsock for this process, as everything that has to do with sockets requires. (std does
 /// it when it makes its first socket, but a socket may have come from elsewhere.) It is not ended
@@ -43,6 +41,5 @@ pub(crate) fn start_winsock() -> io::Result<()> {
     match answer {
         0 => Ok(()),
         error => Err(io::Error::from_raw_os_error(error)),
->>>>>>> fa629df (Add Iocp, the poller of Windows)
     }
 }

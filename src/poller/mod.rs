@@ -51,6 +51,9 @@ mod wait;
 
 #[cfg(has_epoll)]
 pub mod epoll;
+// Parts of it run on every host.
+#[cfg(any(has_iocp, test))]
+pub mod iocp;
 #[cfg(has_poll)]
 pub mod poll;
 #[cfg(test)]
@@ -72,6 +75,10 @@ pub type OsPoller = epoll::Epoll;
 /// The poller that `build.rs` chose.
 #[cfg(poller = "poll")]
 pub type OsPoller = poll::Poll;
+
+/// The poller that `build.rs` chose.
+#[cfg(poller = "iocp")]
+pub type OsPoller = iocp::Iocp;
 
 /// What a backend can do.
 ///

@@ -11,7 +11,8 @@ const READABLE: Interest = Interest::READABLE;
 
 /// A child that lives until its standard input ends.
 pub fn child() -> Child {
-    let program = if cfg!(windows) { "more.com" } else { "cat" };
+    // The command interpreter takes its commands from there.
+    let program = if cfg!(windows) { "cmd.exe" } else { "cat" };
     Command::new(program)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

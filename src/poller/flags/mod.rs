@@ -6,6 +6,8 @@
 //! checked on a Linux machine too. Where a backend is real, it asserts that the numbers written
 //! here are those of its system.
 
+#[cfg(any(has_iocp, test))]
+pub(crate) mod afd;
 #[cfg(any(has_epoll, test))]
 pub(crate) mod epoll;
 #[cfg(any(has_poll, test))]

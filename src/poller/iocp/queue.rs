@@ -1,0 +1,474 @@
+//! The poller itself: the table of sockets, and `wait`.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::io;
+use std::os::windows::io::{AsRawSocket as _, OwnedHandle, RawSocket};
+use std::ptr;
+use std::time::Duration;
+
+use windows_sys::Win32::System::IO::OVERLAPPED_ENTRY;
+
+use super::afd::{Device, Glance, base_socket};
+use super::port::{Port, origin};
+use super::request::{Associated, List};
+use super::socket::{Aftermath, Socket};
+use crate::poller::event::{Event, Events, Interest, Key, Trigger};
+use crate::poller::source::Source;
+use crate::poller::wait::{Countdown, OneWaiter};
+use crate::poller::{Caps, Poller, check_key, unsupported};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Arc, Mutex, lock};
+use crate::sys;
+
+/// The most packets that one system call takes out.
+const BATCH_MAX: usize = 1024;
+
+/// The most sockets whose polls go through one handle of AFD's. The kernel looks through all the
+/// requests of a handle to cancel one, so the number bounds the cost of that; wepoll found 32 to be
+/// enough to make the handles' own cost small.
+const SOCKETS_MAX: usize = 32;
+
+/// How often a `wait` that may not sleep looks again because what it took out was a cancelled poll,
+/// whose successor may have ended at once. It bounds the work that a thread which modifies without
+/// a pause can make for us.
+const LOOKS_MAX: usize = 4;
+
+/// The queue of Windows. See the [module](super) for how it works.
+#[derive(Debug)]
+pub struct Iocp {
+    port: Arc<Port>,
+    table: Mutex<Table>,
+    requests: Arc<List>,
+    waiter: OneWaiter<Waiter>,
+    /// True from a `notify` until `wait` has taken its packet out, so that many are one.
+    is_notified: AtomicBool,
+}
+
+/// A socket's place in the table.
+pub struct Ticket {
+    socket: Arc<Socket>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    /// By the base socket.
+    sockets: HashMap<RawSocket, Arc<Socket>>,
+    devices: Devices,
+}
+
+/// AFD's handles, and the one that is next asked for room.
+#[derive(Debug, Default)]
+struct Devices {
+    open: Vec<Arc<Device>>,
+    next: usize,
+}
+
+/// What the waiting thread needs.
+#[derive(Default)]
+struct Waiter {
+    batch: Batch,
+    /// Level-triggered sockets that the last `wait` reported.
+    to_resume: VecDeque<Arc<Socket>>,
+    glance: Glance,
+}
+
+/// Room for packets.
+#[derive(Default)]
+struct Batch(Vec<OVERLAPPED_ENTRY>);
+
+// SAFETY: `OVERLAPPED_ENTRY` is not Send only because of its pointer. Between calls of `wait`, when
+// the batch may change threads, whatever is in it has been dealt with and is not read again.
+unsafe impl Send for Batch {}
+
+/// What one look into the port has brought besides events.
+#[derive(Default)]
+struct Haul {
+    is_notified: bool,
+    /// A poll was submitted in place of a cancelled one.
+    is_resubmitted: bool,
+}
+
+impl Poller for Iocp {
+    const CAPS: Caps = Caps {
+        needs_rearm: true,
+        // `rearm` looks at the state anew, so it cannot miss what came after a short read.
+        short_read_proves_empty: true,
+        timeout_resolution: Duration::from_millis(1),
+        processes: false,
+        signals: false,
+        priority: true,
+    };
+
+    type Ticket = Ticket;
+
+    fn new() -> io::Result<Iocp> {
+        sys::start_winsock()?;
+        let port = Arc::new(Port::new()?);
+        Ok(Iocp {
+            requests: Arc::new(List::new(&port)),
+            table: Mutex::default(),
+            waiter: OneWaiter::new(Waiter::default()),
+            is_notified: AtomicBool::new(false),
+            port,
+        })
+    }
+
+    unsafe fn add(
+        &self,
+        source: Source<'_>,
+        key: Key,
+        interest: Interest,
+        trigger: Trigger,
+    ) -> io::Result<Ticket> {
+        check_key(key)?;
+        let raw = raw_socket(source)?;
+        let base = base_socket(raw)?;
+        let mut table = lock(&self.table);
+        if let Some(occupant) = table.sockets.get(&base) {
+            if !occupant.is_replaceable() {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            occupant.retire();
+        }
+        let device = table.devices.with_room(&self.port)?;
+        let socket = Socket::new(raw, base, &self.port, device);
+        socket.set(key, interest, trigger)?;
+        table.sockets.insert(base, Arc::clone(&socket));
+        Ok(Ticket { socket })
+    }
+
+    fn modify(
+        &self,
+        ticket: &Ticket,
+        source: Source<'_>,
+        key: Key,
+        interest: Interest,
+        trigger: Trigger,
+    ) -> io::Result<()> {
+        check_key(key)?;
+        let socket = self.own(ticket)?;
+        if raw_socket(source)? != socket.raw {
+            return Err(foreign_ticket());
+        }
+        socket.set(key, interest, trigger)
+    }
+
+    fn rearm(&self, ticket: &Ticket, directions: Interest) -> io::Result<()> {
+        self.own(ticket)?.rearm(directions)
+    }
+
+    /// The ticket alone says which source is meant.
+    fn delete(&self, ticket: Ticket, _source: Source<'_>) -> io::Result<()> {
+        let socket = self.own(&ticket)?;
+        self.forget(socket);
+        socket.retire();
+        Ok(())
+    }
+
+    fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+        let mut waiter = self.waiter.enter()?;
+        events.clear();
+        self.resume(&mut waiter, events);
+        let countdown = if events.is_empty() {
+            Countdown::new(timeout)
+        } else {
+            Countdown::Zero
+        };
+        let mut looks = 0;
+        while events.room() > 0 {
+            let haul = self.haul(&mut waiter, events, countdown.remaining())?;
+            looks += 1;
+            let is_moving = haul.is_resubmitted && looks < LOOKS_MAX;
+            if haul.is_notified || !events.is_empty() || (countdown.is_over() && !is_moving) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// A notification that finds another one pending posts nothing, and is not lost: the waiter has
+    /// yet to take that packet out, and to return.
+    fn notify(&self) -> io::Result<()> {
+        // AcqRel: release for what the caller published, paired with the swap in `haul`; acquire so
+        // that the post stays behind it.
+        if self.is_notified.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.port
+            .post(origin::NOTIFY, ptr::null())
+            .inspect_err(|_| self.is_notified.store(false, Ordering::Release))
+    }
+
+    fn post(&self, event: Event) -> io::Result<()> {
+        check_key(event.key)?;
+        let boxed = Box::into_raw(Box::new(event));
+        self.port.census.departed();
+        self.port.post(origin::POST, boxed.cast()).inspect_err(|_| {
+            self.port.census.returned();
+            // SAFETY: `from_raw` asks for a pointer from `into_raw` that nobody else will give
+            // it: this is the one above, and its packet was refused.
+            drop(unsafe { Box::from_raw(boxed) });
+        })
+    }
+}
+
+impl Iocp {
+    /// Takes over a handle that was opened for overlapped operations (a named pipe, a file) and is
+    /// not a socket. Its operations end in this poller's queue from now on.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`, in the system's words, if the handle is not overlapped, or is associated
+    /// already.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ekio::poller::{Events, Key, Poller, iocp::Iocp};
+    /// use std::{fs::OpenOptions, os::windows::fs::OpenOptionsExt};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// const FILE_FLAG_OVERLAPPED: u32 = 0x4000_0000;
+    /// let mut options = OpenOptions::new();
+    /// let file = options.read(true).custom_flags(FILE_FLAG_OVERLAPPED).open("Cargo.toml")?;
+    ///
+    /// let poller = Iocp::new()?;
+    /// let file = poller.associate(file.into())?;
+    /// let mut request = file.read(Key(5), vec![0; 9])?;
+    /// let mut events = Events::with_capacity(1);
+    /// poller.wait(&mut events, None)?;
+    /// assert_eq!(events.iter().next().unwrap().payload, 9);
+    /// let (result, buffer) = request.finish().unwrap();
+    /// assert_eq!((result?, &buffer[..]), (9, &b"[package]"[..]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "CreateIoCompletionPort")]
+    pub fn associate(&self, handle: OwnedHandle) -> io::Result<Associated> {
+        self.requests.associate(handle)
+    }
+
+    /// For tests: how to learn what of this poller is alive, also after its end. First what is in
+    /// the kernel's hands, second the pieces of memory that were made for it.
+    #[doc(hidden)]
+    pub fn census(&self) -> impl Fn() -> (usize, usize) + Send + Sync + 'static {
+        let census = Arc::clone(&self.port.census);
+        move || (census.in_flight(), census.records())
+    }
+
+    /// The socket of a ticket that is ours.
+    fn own<'a>(&self, ticket: &'a Ticket) -> io::Result<&'a Arc<Socket>> {
+        if ticket.socket.belongs_to(&self.port) {
+            Ok(&ticket.socket)
+        } else {
+            Err(foreign_ticket())
+        }
+    }
+
+    /// Takes a socket out of the table, unless another has its place by now.
+    fn forget(&self, socket: &Arc<Socket>) {
+        let mut table = lock(&self.table);
+        let occupant = table.sockets.get(&socket.base);
+        if occupant.is_some_and(|occupant| Arc::ptr_eq(occupant, socket)) {
+            table.sockets.remove(&socket.base);
+        }
+    }
+
+    /// Asks again for what was reported by the last `wait` and is level-triggered.
+    fn resume(&self, waiter: &mut Waiter, events: &mut Events) {
+        for _ in 0..waiter.to_resume.len() {
+            // A refusal gives an event; whom there is no room for waits for his turn.
+            if events.room() == 0 {
+                return;
+            }
+            if let Some(socket) = waiter.to_resume.pop_front() {
+                let answer = socket.resume();
+                self.conclude(socket, answer, waiter, events);
+            }
+        }
+    }
+
+    /// Looks into the port, for so long, and deals with what it holds.
+    fn haul(
+        &self,
+        waiter: &mut Waiter,
+        events: &mut Events,
+        timeout: Option<Duration>,
+    ) -> io::Result<Haul> {
+        let mut batch = std::mem::take(&mut waiter.batch);
+        let room = batch.room_for(events.room().min(BATCH_MAX));
+        let taken = self.port.take(room, timeout);
+        let mut haul = Haul::default();
+        for entry in *taken.as_ref().unwrap_or(&[].as_slice()) {
+            self.deliver(entry, waiter, events, &mut haul);
+        }
+        let answer = taken.map(|_| haul);
+        waiter.batch = batch;
+        answer
+    }
+
+    /// Deals with one packet. There is room for its event.
+    fn deliver(
+        &self,
+        entry: &OVERLAPPED_ENTRY,
+        waiter: &mut Waiter,
+        events: &mut Events,
+        haul: &mut Haul,
+    ) {
+        match entry.lpCompletionKey {
+            origin::AFD => {
+                // SAFETY: `from_packet` asks for the pointer of a poll's packet, once: this origin
+                // says so, and each packet is taken out and delivered once.
+                let socket = unsafe { Socket::from_packet(entry.lpOverlapped) };
+                let answer = socket.complete(&waiter.glance);
+                let is_silent = answer.0.is_none();
+                haul.is_resubmitted |= is_silent && answer.1 == Aftermath::Resubmitted;
+                self.conclude(socket, answer, waiter, events);
+            }
+            origin::NOTIFY => {
+                // AcqRel: acquire pairs with the swap in `notify`.
+                self.is_notified.swap(false, Ordering::AcqRel);
+                haul.is_notified = true;
+            }
+            origin::POST => events.push(self.receive(entry)),
+            origin::REQUEST => {
+                if let Some(event) = self.requests.complete(entry.lpOverlapped.addr()) {
+                    events.push(event);
+                }
+            }
+            other => debug_assert!(false, "a packet of unknown origin {other}"),
+        }
+    }
+
+    /// Takes a posted event out of its packet.
+    fn receive(&self, entry: &OVERLAPPED_ENTRY) -> Event {
+        self.port.census.returned();
+        // SAFETY: `from_raw` asks for a pointer from `into_raw` that nobody else gives it: `post` puts
+        // such a pointer into each packet of this origin, and each packet is taken out once.
+        *unsafe { Box::from_raw(entry.lpOverlapped.cast::<Event>()) }
+    }
+
+    fn conclude(
+        &self,
+        socket: Arc<Socket>,
+        (event, aftermath): (Option<Event>, Aftermath),
+        waiter: &mut Waiter,
+        events: &mut Events,
+    ) {
+        if let Some(event) = event {
+            events.push(event);
+        }
+        match aftermath {
+            Aftermath::None | Aftermath::Resubmitted => {}
+            Aftermath::Resume => waiter.to_resume.push_back(socket),
+            Aftermath::Forget => self.forget(&socket),
+        }
+    }
+}
+
+impl Drop for Iocp {
+    /// Takes back everything that the kernel has. Tickets and associated handles may live on; they
+    /// are good for nothing.
+    fn drop(&mut self) {
+        /// Cancelled requests end within moments. If one does not, then somebody has tampered with
+        /// a handle, and its memory is given up rather than waited for.
+        const PATIENCE: Duration = Duration::from_secs(5);
+        let sockets = std::mem::take(&mut lock(&self.table).sockets);
+        sockets.values().for_each(Socket::retire);
+        self.requests.cancel_all();
+        let mut batch = Batch::default();
+        let countdown = Countdown::new(Some(PATIENCE));
+        while self.port.census.in_flight() > 0 && !countdown.is_over() {
+            let room = batch.room_for(BATCH_MAX);
+            let Ok(taken) = self.port.take(room, countdown.remaining()) else {
+                break;
+            };
+            for entry in taken {
+                self.discard(entry);
+            }
+        }
+        self.requests.close();
+    }
+}
+
+impl Iocp {
+    fn discard(&self, entry: &OVERLAPPED_ENTRY) {
+        match entry.lpCompletionKey {
+            // SAFETY: as in `deliver`.
+            origin::AFD => drop(unsafe { Socket::from_packet(entry.lpOverlapped) }),
+            origin::POST => drop(self.receive(entry)),
+            origin::REQUEST => drop(self.requests.complete(entry.lpOverlapped.addr())),
+            _ => {}
+        }
+    }
+}
+
+impl Devices {
+    /// A handle that has fewer than [`SOCKETS_MAX`] sockets.
+    ///
+    /// Its strong counts are this list's and the sockets', also of those that have left the table
+    /// and whose packets have yet to come. They grow under the table's lock only.
+    fn with_room(&mut self, port: &Port) -> io::Result<Arc<Device>> {
+        /// So many are looked at before another one is opened.
+        const LOOKS_MAX: usize = 4;
+        for _ in 0..self.open.len().min(LOOKS_MAX) {
+            let at = self.next % self.open.len();
+            if Arc::strong_count(&self.open[at]) <= SOCKETS_MAX {
+                return Ok(Arc::clone(&self.open[at]));
+            }
+            self.next = at + 1;
+        }
+        let device = Arc::new(Device::open(port)?);
+        self.next = self.open.len();
+        self.open.push(Arc::clone(&device));
+        Ok(device)
+    }
+}
+
+impl Batch {
+    fn room_for(&mut self, count: usize) -> &mut [OVERLAPPED_ENTRY] {
+        if self.0.len() < count {
+            self.0.resize(count, OVERLAPPED_ENTRY::default());
+        }
+        &mut self.0[..count]
+    }
+}
+
+impl Drop for Ticket {
+    /// Dropped without `delete`, the socket keeps its place until it is closed, or another one has
+    /// its number.
+    fn drop(&mut self) {
+        self.socket.abandon();
+    }
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Ticket").field(&self.socket).finish()
+    }
+}
+
+impl fmt::Debug for Waiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waiter")
+            .field("batch", &self.batch.0.len())
+            .field("to_resume", &self.to_resume.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn raw_socket(source: Source<'_>) -> io::Result<RawSocket> {
+    match source {
+        Source::Socket(socket) => Ok(socket.as_raw_socket()),
+        Source::Process(_) => Err(unsupported("iocp does not watch processes yet")),
+        Source::Signal(_) => Err(unsupported("Windows has no signals to watch")),
+    }
+}
+
+fn foreign_ticket() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::NotFound,
+        "this ticket belongs to another source, or to another poller",
+    )
+}

@@ -250,11 +250,7 @@ fn echo(stream: Rc<TcpStream>, seen: Rc<RefCell<Seen>>) -> Callback {
 }
 
 /// Writes what is left, and goes back to `echo`.
-fn finish_writing(
-    stream: Rc<TcpStream>,
-    mut unsent: Vec<u8>,
-    seen: Rc<RefCell<Seen>>,
-) -> Callback {
+fn finish_writing(stream: Rc<TcpStream>, mut unsent: Vec<u8>, seen: Rc<RefCell<Seen>>) -> Callback {
     Box::new(move |_event_loop| {
         while !unsent.is_empty() {
             match (&*stream).write(&unsent) {

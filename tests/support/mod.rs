@@ -2,7 +2,7 @@
 //! `#[path = "../support/mod.rs"] mod support;` and uses the part that it needs.
 #![allow(dead_code)]
 
-pub mod futures;
+pub mod example;
 pub mod net;
 pub mod oracle;
 pub mod rig;

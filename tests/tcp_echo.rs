@@ -1,0 +1,263 @@
+//! The example `tcp_echo`, from outside: what it prints, what it echoes, what it survives, and what
+//! it costs.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
+use std::thread;
+
+use support::example::{self, Running};
+use support::{HANG, net, skipped};
+
+struct Server {
+    process: Running,
+    address: SocketAddr,
+}
+
+impl Server {
+    fn start(command: &mut Command) -> Server {
+        let process = Running::start(command);
+        let address = process.first_line.strip_prefix("listening on ");
+        let address = address.and_then(|address| address.parse().ok());
+        let address =
+            address.unwrap_or_else(|| panic!("the first line is {:?}", process.first_line));
+        Server { process, address }
+    }
+
+    fn plain(arguments: &[&str]) -> Server {
+        Server::start(Command::new(example::path("tcp_echo")).args(arguments))
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(HANG)).unwrap();
+        stream.set_write_timeout(Some(HANG)).unwrap();
+        stream
+    }
+}
+
+/// Sends a message and expects it back.
+fn round_trip(mut stream: &TcpStream, message: &[u8]) -> io::Result<()> {
+    stream.write_all(message)?;
+    let mut echo = vec![0; message.len()];
+    stream.read_exact(&mut echo)?;
+    assert!(echo == message, "the echo differs");
+    Ok(())
+}
+
+#[test]
+fn echoes_to_many_at_once() {
+    let server = Server::plain(&[]);
+    assert!(server.address.ip().is_loopback() && server.address.port() != 0);
+    let clients: Vec<_> = (0..16).map(|_| server.connect()).collect();
+    for round in 0..4 {
+        for (number, client) in clients.iter().enumerate() {
+            round_trip(client, format!("{round} {number}").as_bytes()).unwrap();
+        }
+    }
+    let mut client = clients.into_iter().next().unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(client.read(&mut [0]).unwrap(), 0, "it hangs up in return");
+}
+
+/// More than all buffers on the way hold, so that the server has to wait for room to write while
+/// nobody reads.
+#[test]
+fn echoes_more_than_the_buffers_hold() {
+    const SIZE: usize = 16 * 1024 * 1024;
+    let server = Server::plain(&["127.0.0.1:0"]);
+    let stream = server.connect();
+    let mut reader = stream.try_clone().unwrap();
+    let byte_at = |place: usize| (place % 251) as u8;
+    let writer = thread::spawn(move || {
+        let data: Vec<u8> = (0..SIZE).map(byte_at).collect();
+        (&stream).write_all(&data).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+    });
+    let mut echo = Vec::new();
+    reader.read_to_end(&mut echo).unwrap();
+    writer.join().unwrap();
+    assert_eq!(echo.len(), SIZE);
+    assert!(
+        echo.iter()
+            .enumerate()
+            .all(|(place, byte)| *byte == byte_at(place))
+    );
+}
+
+#[test]
+fn survives_its_clients() {
+    let mut server = Server::plain(&[]);
+    let bystander = server.connect();
+    for _ in 0..4 {
+        let broken = server.connect();
+        round_trip(&broken, b"soon gone").unwrap();
+        (&broken).write_all(b"and no time to read").unwrap();
+        net::reset(broken);
+        drop(server.connect());
+    }
+    round_trip(&bystander, b"still there?").unwrap();
+    round_trip(&server.connect(), b"and for others?").unwrap();
+    assert!(!server.process.has_ended());
+}
+
+#[test]
+fn listens_where_it_is_told() {
+    let server = Server::plain(&["localhost:0"]);
+    round_trip(&server.connect(), b"by name").unwrap();
+    if TcpListener::bind("[::1]:0").is_err() {
+        return skipped("there is no IPv6 on this machine");
+    }
+    let server = Server::plain(&["[::1]:0"]);
+    assert!(server.address.is_ipv6());
+    round_trip(&server.connect(), b"by IPv6").unwrap();
+}
+
+#[test]
+fn explains_what_is_wrong() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let holder = TcpListener::bind(&taken);
+    for (arguments, code, hint) in [
+        (&["nonsense"][..], 1, "as in nonsense:7000"),
+        (
+            &["127.0.0.1:99999"],
+            1,
+            "cannot listen on `127.0.0.1:99999`",
+        ),
+        (&["no-such-host.invalid:0"], 1, "cannot listen on"),
+        (&["a", "b"], 2, "--help"),
+        (&["--port"], 2, "--help"),
+    ] {
+        let finished = example::run("tcp_echo", arguments);
+        assert_eq!(finished.code, Some(code), "{arguments:?}: {finished:?}");
+        assert!(finished.err.contains(hint), "{arguments:?}: {finished:?}");
+        assert_eq!(finished.out, "");
+    }
+    if holder.is_ok() {
+        let finished = example::run("tcp_echo", &[&taken]);
+        assert_eq!(finished.code, Some(1), "{finished:?}");
+        assert!(finished.err.contains(&taken), "{finished:?}");
+    }
+    let help = example::run("tcp_echo", &["--help"]);
+    assert_eq!((help.code, help.err.as_str()), (Some(0), ""));
+    assert!(help.out.contains("Usage: tcp_echo [ADDR]"), "{help:?}");
+}
+
+/// Out of descriptors it serves whom it has, and everybody again when some have left.
+#[cfg(unix)]
+#[test]
+fn b_emfile_survived() {
+    let mut command = Command::new("sh");
+    let server = example::path("tcp_echo");
+    command
+        .args(["-c", "ulimit -n 24 && exec \"$0\" 2>/dev/null"])
+        .arg(server);
+    let mut server = Server::start(&mut command);
+    let first = server.connect();
+    round_trip(&first, b"there is room").unwrap();
+    let crowd: Vec<_> = (0..40).map(|_| server.connect()).collect();
+    round_trip(&first, b"still served").unwrap();
+    drop(crowd);
+    round_trip(&server.connect(), b"there is room again").unwrap();
+    assert!(!server.process.has_ended());
+}
+
+/// What the essay of the example promises, seen from below.
+#[test]
+fn costs_two_calls_for_each_message() {
+    const CLIENTS: usize = 64;
+    const ROUNDS: usize = 250;
+
+    if !cfg!(poller = "epoll") {
+        return skipped("the calls are counted with epoll only");
+    }
+    let Ok(true) = Command::new("strace")
+        .arg("-V")
+        .output()
+        .map(|said| said.status.success())
+    else {
+        return skipped("strace is not installed");
+    };
+    let log = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("tcp_echo.strace");
+    // With -D the server is our child, and strace a grandchild that ends by itself.
+    let mut command = Command::new("strace");
+    command
+        .args(["-D", "-f", "-o"])
+        .arg(&log)
+        .arg(example::path("tcp_echo"));
+    let process = Running::start(&mut command);
+    let Some(address) = process.first_line.strip_prefix("listening on ") else {
+        return skipped("strace may not trace here");
+    };
+    let address = address.parse().unwrap();
+    let server = Server { process, address };
+
+    let clients: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
+    for _ in 0..ROUNDS {
+        for mut client in &clients {
+            client.write_all(&[b'x'; 64]).unwrap();
+        }
+        for mut client in &clients {
+            client.read_exact(&mut [0; 64]).unwrap();
+        }
+    }
+    for client in clients {
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!((&client).read(&mut [0]).unwrap(), 0);
+    }
+    drop(server);
+
+    let calls = calls_while_serving(&log);
+    let is_wait =
+        |call: &&String| call.starts_with("epoll_wait") || call.starts_with("epoll_pwait");
+    let count = |what: &str| calls.iter().filter(|call| call.contains(what)).count();
+    let waits = calls.iter().filter(is_wait).count();
+    let others = calls.len() - waits;
+    let round_trips = CLIENTS * ROUNDS;
+    let each = others as f64 / round_trips as f64;
+    println!("{round_trips} round trips: {waits} waits and {others} other calls, {each:.4} each");
+    assert!(each <= 2.05, "{each} calls for each round trip");
+    let (added, deleted) = (count("EPOLL_CTL_ADD"), count("EPOLL_CTL_DEL"));
+    println!(
+        "{CLIENTS} connections: {added} times ADD (one for the listener), {deleted} times DEL"
+    );
+    assert!(added <= CLIENTS + 1 && deleted <= CLIENTS);
+    assert_eq!(count("EPOLL_CTL_MOD"), 0);
+
+    // Idle, before the first client: one wait, for ever.
+    let first_accept = calls
+        .iter()
+        .position(|call| call.starts_with("accept") && !call.contains("EAGAIN"));
+    let idle: Vec<_> = calls[..first_accept.unwrap()]
+        .iter()
+        .filter(is_wait)
+        .collect();
+    assert_eq!(idle.len(), 1, "{idle:?}");
+    assert!(idle[0].contains(", -1"), "{idle:?}");
+}
+
+/// The system calls from the first line that the server printed until it was killed.
+fn calls_while_serving(log: &std::path::Path) -> Vec<String> {
+    let deadline = std::time::Instant::now() + HANG;
+    let text = loop {
+        let text = std::fs::read_to_string(log).unwrap();
+        if text.contains("+++ killed by") {
+            break text;
+        }
+        assert!(std::time::Instant::now() < deadline, "strace does not end");
+        thread::sleep(std::time::Duration::from_millis(10));
+    };
+    let calls = text
+        .lines()
+        .skip_while(|line| !line.contains("\"listening on"));
+    let calls = calls
+        .skip(1)
+        .filter(|line| !line.contains("+++") && !line.contains("---"));
+    let calls = calls.filter_map(|line| Some(line.split_once(' ')?.1.trim_start().to_owned()));
+    calls.collect()
+}

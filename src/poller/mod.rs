@@ -51,6 +51,8 @@ mod wait;
 
 #[cfg(has_epoll)]
 pub mod epoll;
+#[cfg(has_kqueue)]
+pub mod kqueue;
 #[cfg(has_poll)]
 pub mod poll;
 #[cfg(test)]
@@ -68,6 +70,10 @@ pub(crate) use source::{check_watchable, set_nonblocking};
 /// The poller that `build.rs` chose.
 #[cfg(poller = "epoll")]
 pub type OsPoller = epoll::Epoll;
+
+/// The poller that `build.rs` chose.
+#[cfg(poller = "kqueue")]
+pub type OsPoller = kqueue::Kqueue;
 
 /// The poller that `build.rs` chose.
 #[cfg(poller = "poll")]

@@ -8,5 +8,7 @@
 
 #[cfg(any(has_epoll, test))]
 pub(crate) mod epoll;
+#[cfg(any(has_kqueue, test))]
+pub(crate) mod kqueue;
 #[cfg(any(has_poll, test))]
 pub(crate) mod poll;

@@ -29,12 +29,12 @@ const FALLBACKS: [&str; 5] = ["pwait2", "ppoll", "pidfd", "eventfd", "evfilt_use
 /// Nouns that describe the target and have no fallback to force.
 const FACTS: [&str; 7] = [
     "libkqueue",
+    "evfilt_except",
     "pipe2",
     "pollrdhup",
     "sock_cloexec",
     "msg_nosignal",
     "so_nosigpipe",
-    "netbsd_kevent",
 ];
 
 fn main() {
@@ -170,14 +170,15 @@ impl Target {
         if self.is_apple() {
             nouns.push("so_nosigpipe");
         }
-        if self.is_apple() || matches!(self.os.as_str(), "freebsd" | "dragonfly" | "netbsd") {
+        // NetBSD has EVFILT_USER since 10.0 only and OpenBSD only lately; Rust supports older ones.
+        if self.is_apple() || matches!(self.os.as_str(), "freebsd" | "dragonfly") {
             nouns.push("evfilt_user");
+        }
+        if self.is_apple() || matches!(self.os.as_str(), "openbsd" | "dragonfly") {
+            nouns.push("evfilt_except");
         }
         if self.is_linux() && poller == "kqueue" {
             nouns.push("evfilt_user");
-        }
-        if self.os == "netbsd" {
-            nouns.push("netbsd_kevent");
         }
         nouns
     }

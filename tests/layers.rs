@@ -63,13 +63,18 @@ const KNOW_THE_OS: [&str; 8] = [
 ];
 
 /// The files that may contain `unsafe`, and what for.
-const UNSAFE: [(&str, &str); 13] = [
+const UNSAFE: [(&str, &str); 14] = [
     ("src/poller/mod.rs", "`Poller::add` asks for a promise"),
     ("src/poller/io_safe.rs", "`IoSafe` is a promise"),
     (
         "src/poller/epoll.rs",
         "the call epoll_pwait2, which rustix has with no way back only",
     ),
+    (
+        "src/poller/kqueue.rs",
+        "closes its queue at home only; looks at a socket by number",
+    ),
+    ("src/poller/kqueue/ffi.rs", "the calls kqueue and kevent"),
     ("src/poller/poll.rs", "the calls ppoll and poll"),
     ("src/reactor/slot.rs", "keeps the promise of `Poller::add`"),
     ("src/task/raw.rs", "the memory of a task"),

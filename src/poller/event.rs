@@ -292,6 +292,14 @@ impl Events {
         );
         self.list.push(event);
     }
+
+    /// Adds to an event of this list what else is known of its source.
+    #[cfg(has_kqueue)]
+    pub(crate) fn merge(&mut self, index: usize, readiness: Readiness, payload: u64) {
+        let event = &mut self.list[index];
+        event.readiness |= readiness;
+        event.payload += payload;
+    }
 }
 
 impl<'a> IntoIterator for &'a Events {

@@ -51,9 +51,8 @@ mod wait;
 
 #[cfg(has_epoll)]
 pub mod epoll;
-// Parts of it run on every host.
-#[cfg(any(has_iocp, test))]
-pub mod iocp;
+#[cfg(has_kqueue)]
+pub mod kqueue;
 #[cfg(has_poll)]
 pub mod poll;
 #[cfg(test)]
@@ -71,6 +70,10 @@ pub(crate) use source::{check_watchable, set_nonblocking};
 /// The poller that `build.rs` chose.
 #[cfg(poller = "epoll")]
 pub type OsPoller = epoll::Epoll;
+
+/// The poller that `build.rs` chose.
+#[cfg(poller = "kqueue")]
+pub type OsPoller = kqueue::Kqueue;
 
 /// The poller that `build.rs` chose.
 #[cfg(poller = "poll")]

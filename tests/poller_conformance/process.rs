@@ -148,10 +148,17 @@ pub fn pid_eq_fd<P: Poller>(_trigger: Trigger) {
 /// A signal is readable when it has been delivered, and its event says how often.
 #[cfg(unix)]
 pub fn signal<P: Poller>(trigger: Trigger) {
+    use crate::support::is_libkqueue;
     use crate::support::unix::{ignore_signal, send_signal};
     if !P::CAPS.signals {
         return skipped("this poller does not watch signals");
     }
+    if is_libkqueue::<P>() {
+        return skipped("libkqueue wants it blocked in every thread: see kqueue_alone");
+    }
+    // A signal is everybody's.
+    static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock();
     let number = ignore_signal();
     let mut rig = Rig::<P>::new();
     let source = Source::Signal(number);

@@ -30,6 +30,12 @@ pub fn repeat(whole: usize) -> usize {
     (whole * hundredths).div_ceil(100).max(1)
 }
 
+/// True if the poller is `Kqueue` over libkqueue, which differs from a kernel's kqueue in the ways
+/// that the essay of `Kqueue` tells of.
+pub fn is_libkqueue<P>() -> bool {
+    cfg!(has_libkqueue) && std::any::type_name::<P>().ends_with("::Kqueue")
+}
+
 /// Says, for whoever reads the log, that a test could not be done here.
 pub fn skipped(why: &str) {
     eprintln!("skipped: {why}");

@@ -10,5 +10,7 @@
 pub(crate) mod afd;
 #[cfg(any(has_epoll, test))]
 pub(crate) mod epoll;
+#[cfg(any(has_kqueue, test))]
+pub(crate) mod kqueue;
 #[cfg(any(has_poll, test))]
 pub(crate) mod poll;

@@ -40,6 +40,7 @@ impl<S> Table<S> {
         }
     }
 
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.len
     }

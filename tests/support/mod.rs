@@ -3,6 +3,7 @@
 #![allow(dead_code)]
 
 pub mod example;
+pub mod futures;
 pub mod net;
 pub mod oracle;
 pub mod rig;

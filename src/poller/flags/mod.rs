@@ -10,7 +10,9 @@
 pub(crate) mod afd;
 #[cfg(any(has_epoll, test))]
 pub(crate) mod epoll;
+// Some names are of use to the backend alone.
 #[cfg(any(has_kqueue, test))]
+#[cfg_attr(not(has_kqueue), allow(dead_code))]
 pub(crate) mod kqueue;
 #[cfg(any(has_poll, test))]
 pub(crate) mod poll;

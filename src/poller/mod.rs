@@ -51,6 +51,9 @@ mod wait;
 
 #[cfg(has_epoll)]
 pub mod epoll;
+// Parts of it run on every host.
+#[cfg(any(has_iocp, test))]
+pub mod iocp;
 #[cfg(has_kqueue)]
 pub mod kqueue;
 #[cfg(has_poll)]

@@ -40,6 +40,7 @@ impl WakerBatch {
         self.len == BATCH_MAX
     }
 
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }

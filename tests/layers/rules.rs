@@ -3,7 +3,8 @@
 use super::paths::{Root, paths};
 use super::source::{Token, closing, split, tokens};
 use super::{
-    CHECKED, ESSAY, FILE_MAX, FLOORS, FUNCTION_MAX, KNOW_THE_OS, LONG, NO_ESSAY, OUTSIDE, UNSAFE,
+    CHECKED, ESSAY, ESSAY_OF_FOLDER, FILE_MAX, FLOORS, FUNCTION_MAX, KNOW_THE_OS, LONG, NO_ESSAY,
+    OUTSIDE, UNSAFE,
 };
 
 /// A file of the package, read.
@@ -194,10 +195,11 @@ fn predicates(file: &File) -> Vec<String> {
 fn essay(file: &File) -> Vec<String> {
     let implements =
         |window: &[Token]| window[0].is("impl") && window[1].is("Poller") && window[2].is("for");
-    if !file.path.starts_with("src/")
-        || NO_ESSAY.contains(&file.path.as_str())
-        || !file.code.windows(3).any(implements)
-    {
+    let path = file.path.as_str();
+    let is_backend = path.starts_with("src/")
+        && !NO_ESSAY.contains(&path)
+        && file.code.windows(3).any(implements);
+    if !is_backend && !ESSAY_OF_FOLDER.contains(&path) {
         return Vec::new();
     }
     let mut faults = Vec::new();

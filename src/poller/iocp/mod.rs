@@ -1,4 +1,79 @@
-//! IOCP.
+//! IOCP, the completion ports of Windows, with readiness from AFD.
+//!
+//! # The queue in one paragraph
+//!
+//! A *completion port* is a queue in the kernel of *packets*: each says that an operation which
+//! somebody started has ended. It knows nothing of readiness. That is known to *AFD*, the driver
+//! under Winsock, which `select` asks too: a request to its device names a socket and a mask, and
+//! ends as soon as one bit of the mask holds. A handle of that device, associated with a port, turns
+//! "is ready" into "has ended": we start one poll for each socket, and its packet is the event. None
+//! of this is documented by its maker; [wepoll](https://github.com/piscisaureus/wepoll) found it out,
+//! and libuv, mio and others rest on it.
+//!
+//! # Our words and the OS's
+//!
+//! | ekio | IOCP and AFD |
+//! |---|---|
+//! | `new` | [`CreateIoCompletionPort`](https://learn.microsoft.com/en-us/windows/win32/fileio/createiocompletionport); `\Device\Afd` is opened by [`NtCreateFile`](https://learn.microsoft.com/en-us/windows/win32/api/winternl/nf-winternl-ntcreatefile), for every 32 sockets |
+//! | `add` | `SIO_BASE_HANDLE`, and one `IOCTL_AFD_POLL` by [`NtDeviceIoControlFile`](https://learn.microsoft.com/en-us/windows/win32/api/winternl/nf-winternl-ntdeviceiocontrolfile) |
+//! | `modify` | [`NtCancelIoFileEx`](https://learn.microsoft.com/en-us/windows/win32/fileio/cancelioex-func); a new poll when the old one's packet has come |
+//! | `rearm` | a new poll for the directions, or a cancelled one if it asks for too little |
+//! | `delete` | cancel; the memory is freed when the packet has come |
+//! | `wait` | [`GetQueuedCompletionStatusEx`](https://learn.microsoft.com/en-us/windows/win32/fileio/getqueuedcompletionstatusex-func), not alertable |
+//! | `notify`, `post` | [`PostQueuedCompletionStatus`](https://learn.microsoft.com/en-us/windows/win32/fileio/postqueuedcompletionstatus) |
+//! | `Key` | kept in the socket's record, whose address is the packet's pointer |
+//! | peer closed | `AFD_POLL_DISCONNECT` (half), `AFD_POLL_ABORT` (both) |
+//! | `associate` | the port alone: operations of a pipe or file, whose packets are events |
+//!
+//! # Life of one event
+//!
+//! ```text
+//!   submit(mask)          segment arrives        packet             complete            Event
+//!  -------------> Pending ----------------> port --------> machine ---------> key, -------------> events
+//!    (any thread,         (AFD ends the     (our thread,   (watch.rs) (flags/   readiness
+//!     socket's lock)       poll)             in `wait`)                afd.rs)
+//! ```
+//!
+//! Whoever needs a poll submits it, on the spot, under the lock of that socket: there is no list that
+//! the waiter would have to look through before it sleeps, and so no race with its falling asleep
+//! (`a01_register_vs_wait`), and no flag that an error could leave behind (`a02_wait_err_then_ok`).
+//!
+//! # Traps
+//!
+//! * *The kernel borrows memory.* A poll that was cancelled still ends, later, and still writes its
+//!   answer; so a record is an `Arc` of which the kernel has a strong count from submission to packet
+//!   (`socket.rs`; `a24_afd_live_ops_zero`). Dropping the poller cancels all, and waits for all.
+//! * *Two polls of one socket* through one handle get each other's answers
+//!   ([trio#1269](https://github.com/python-trio/trio/issues/1269)). The machine in `watch.rs` never
+//!   has more than one under way.
+//! * *A poll is level-triggered and ends once.* Edge is emulated: a direction that was reported is
+//!   not asked for again until `rearm`; what is closed is told once. Level asks again at the next
+//!   `wait`, not sooner, or it would see the data that its owner is about to take.
+//! * *`AFD_POLL_CONNECT` stays set for ever* once connected; `SEND` says the same, so it is not asked
+//!   for. A refused connection is `AFD_POLL_CONNECT_FAIL`.
+//! * *`AFD_POLL_LOCAL_CLOSE` is always implied*: the socket was closed before it was deleted, and
+//!   leaves the table.
+//! * *Layered service providers* hide the socket that AFD knows (`base.rs`; `b_lsp_walk`).
+//! * *Success still sends a packet*: `NtDeviceIoControlFile` that answers at once does so as well.
+//! * *Waits end early*, by up to a tick of 15.6 ms, and never wait less than a millisecond; the
+//!   common countdown goes on with what remains (`a19_timeout_property`).
+//! * *Alertable waits* would run foreign APCs in our `wait`
+//!   ([wepoll#27](https://github.com/piscisaureus/wepoll/issues/27)).
+//! * *Under Wine 8* much of this is the same, by another implementation; see `CONTRIBUTING.md` for
+//!   what it lacks.
+//!
+//! # What we do not use, and why
+//!
+//! * `FILE_SKIP_COMPLETION_PORT_ON_SUCCESS`: a packet for each poll, without exception, is what the
+//!   counting of memory rests on.
+//! * Overlapped `WSARecv` and `WSASend` for sockets: they lend the kernel a buffer for each idle
+//!   connection, and are completion, not readiness: a cancelled one may have taken data.
+//! * `ProcessSocketNotifications`: the documented way, but of Windows 11 alone.
+//! * `WSAPoll`, `select`, `WSAEventSelect`: their cost grows with what is watched, and 64 is the most
+//!   that one thread can wait for.
+//!
+//! Checked against: Windows 10 as documented, wepoll 1.5.8, Wine 8.0 as run, 2026-11
+
 #[cfg(has_iocp)]
 mod afd;
 mod base;

@@ -151,7 +151,11 @@ impl Target {
         let plain_linux = self.os == "linux";
         if self.is_linux() {
             nouns.extend(["eventfd", "pipe2", "sock_cloexec", "msg_nosignal"]);
-            nouns.extend(["ppoll", "pollrdhup"]);
+            nouns.push("pollrdhup");
+        }
+        // Miri has `poll` alone.
+        if self.is_linux() && !self.is_miri {
+            nouns.push("ppoll");
         }
         // Android's seccomp filter answers newer calls with SIGSYS, which no latch can catch; Miri
         // has neither of the two.

@@ -196,6 +196,7 @@ fn costs_two_calls_for_each_message() {
     };
     let address = address.parse().unwrap();
     let server = Server { process, address };
+    until_asleep(server.process.id());
 
     let clients: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
     for _ in 0..ROUNDS {
@@ -239,6 +240,17 @@ fn costs_two_calls_for_each_message() {
         .collect();
     assert_eq!(idle.len(), 1, "{idle:?}");
     assert!(idle[0].contains(", -1"), "{idle:?}");
+}
+
+/// Returns when the process sleeps in epoll; where the system does not tell, after a while.
+fn until_asleep(id: u32) {
+    for _ in 0..200 {
+        let place = std::fs::read_to_string(format!("/proc/{id}/wchan")).unwrap_or_default();
+        if place.contains("ep_poll") || place.contains("epoll_wait") {
+            return;
+        }
+        thread::sleep(std::time::Duration::from_millis(10));
+    }
 }
 
 /// The system calls from the first line that the server printed until it was killed.

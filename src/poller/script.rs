@@ -21,8 +21,6 @@ use crate::sync::{Mutex, lock};
 pub(crate) enum Act {
     /// These sources (by their order, from 0) become ready.
     Ready(Vec<(usize, Readiness)>),
-    /// The time-out passes.
-    TimeOut,
     /// The kernel answers an error.
     Fail(io::ErrorKind),
 }
@@ -157,7 +155,7 @@ impl<const NEEDS_REARM: bool> Poller for Script<NEEDS_REARM> {
                 }
             }
             Some(Act::Fail(kind)) => return Err(kind.into()),
-            Some(Act::TimeOut) => {}
+            // The time-out passes, or the notification has ended the wait.
             None => assert!(
                 is_notified || !events.is_empty() || timeout.is_some(),
                 "the script is over, and this wait would never end"

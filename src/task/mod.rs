@@ -14,7 +14,7 @@ mod join;
 mod models;
 pub(crate) mod raw;
 mod state;
-#[cfg(test)]
+#[cfg(all(test, ekio_loom))]
 mod testing;
 
 use std::cell::Cell;

@@ -70,11 +70,9 @@ impl End {
     /// True if this is how a reset looks to the reader. (Wine takes the error itself, and then the
     /// reader sees an end.)
     pub fn is_reset(self) -> bool {
-        match self {
-            End::Error(ErrorKind::ConnectionReset) => true,
-            End::Error(ErrorKind::ConnectionAborted) | End::Closed => cfg!(windows),
-            _ => false,
-        }
+        let looks_so_on_windows =
+            matches!(self, End::Error(ErrorKind::ConnectionAborted) | End::Closed);
+        self == End::Error(ErrorKind::ConnectionReset) || (cfg!(windows) && looks_so_on_windows)
     }
 }
 

@@ -90,9 +90,9 @@
 //! * *Closing does not delete.* So each file's identity is noted, which costs an `fstat` there.
 //! * *What is added disabled is not*, and what was added last decides for both directions whether a
 //!   half-close behind data is seen. Hence two steps, and the order, in `encode`.
-//! * *It drops edges when it runs out of room*: a ready socket takes one place as it is fetched and
-//!   two as it is handed out. A batch that comes back full makes us suspect every edge
-//!   (`edge_hundreds_of_events`).
+//! * *It drops what it has no room for*, edges too: a ready socket takes one place as it is fetched
+//!   and two as it is handed out. So it is always given all the room it takes, and a batch that comes
+//!   back full makes us suspect every edge (`edge_hundreds_of_events`).
 //! * *It reads `SO_ERROR`*, which can be read once, to fill `fflags`: of a failed connect or a reset the
 //!   event knows, and the next system call does not.
 //! * *It calls a stream's empty buffer its end*, if another thread has emptied it meanwhile. We look
@@ -121,6 +121,7 @@ mod table;
 
 use std::io;
 use std::mem::ManuallyDrop;
+use std::ops::Range;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -160,10 +161,12 @@ pub struct Ticket {
     name: usize,
 }
 
-/// Room for what the kernel reports, and how many waits there have been.
+/// What the kernel reports, and how many waits there have been.
 #[derive(Debug, Default)]
 struct Batch {
     events: Vec<Kevent>,
+    /// Those that were fetched, and for which there was no room yet.
+    left: Range<usize>,
     round: u64,
 }
 
@@ -280,17 +283,13 @@ impl Poller for Kqueue {
         } else {
             Countdown::Zero
         };
-        let batch = batch.room_for(events.room().min(BATCH_MAX));
         loop {
-            let count = match ffi::sleep(self.queue.as_fd(), batch, countdown.remaining()) {
-                Ok(count) => count,
+            match self.fetch(&mut batch, events.room(), countdown.remaining()) {
+                Ok(()) => {}
                 Err(Errno::INTR) => continue,
                 Err(error) => return Err(error.into()),
-            };
-            let is_notified = self.deliver(&batch[..count], round, events);
-            if cfg!(has_libkqueue) && count == batch.len() {
-                lock(&self.table).doubt_edges(round);
             }
+            let is_notified = self.deliver(&mut batch, events);
             if is_notified {
                 self.alarm.acknowledge();
                 self.take_own(round, events);
@@ -413,35 +412,50 @@ impl Kqueue {
         Ok(verdicts.any(|verdict| verdict.is_ok()))
     }
 
-    /// Hands on what is for the caller, and says whether the alarm was among it.
-    fn deliver(&self, raw_events: &[Kevent], round: u64, events: &mut Events) -> bool {
+    /// Sleeps until the kernel reports something, unless something is left of the last time.
+    fn fetch(
+        &self,
+        batch: &mut Batch,
+        room: usize,
+        timeout: Option<Duration>,
+    ) -> Result<(), Errno> {
+        if !batch.left.is_empty() {
+            return Ok(());
+        }
+        // Two lines of one source make one event.
+        let count_max = if cfg!(has_libkqueue) {
+            BATCH_MAX
+        } else {
+            BATCH_MAX.min(2 * room)
+        };
+        if batch.events.len() < count_max {
+            batch.events.resize(count_max, Kevent::blank());
+        }
+        let events = &mut batch.events[..count_max];
+        let count = ffi::sleep(self.queue.as_fd(), events, timeout)?;
+        batch.left = 0..count;
+        if cfg!(has_libkqueue) && count == count_max {
+            // Of the last one, half may be missing.
+            let told = events[..count - 1].iter().map(Kevent::number).collect();
+            lock(&self.table).doubt_edges(&told, events[count - 1].number());
+        }
+        Ok(())
+    }
+
+    /// Hands on what is for the caller, as far as there is room, and says whether the alarm was
+    /// among it.
+    fn deliver(&self, batch: &mut Batch, events: &mut Events) -> bool {
         let mut is_notified = false;
         let mut table = lock(&self.table);
-        for event in raw_events {
-            let Some(filter) = event.filter() else {
-                continue;
-            };
+        while let Some(event) = batch.events[batch.left.clone()].first() {
             if self.alarm.is_source_of(event) {
                 is_notified = true;
-                continue;
+            } else if let Some(news) = understand_event(event) {
+                if !table.fire(news, batch.round, events) {
+                    break;
+                }
             }
-            let mut bits = event.flags();
-            if cfg!(has_libkqueue) && is_false_end(event, filter) {
-                bits &= !flags::EOF;
-            }
-            let payload = match filter {
-                Filter::Signal => event.data().unsigned_abs(),
-                _ => 0,
-            };
-            let news = News {
-                filter,
-                number: event.number(),
-                serial: event.serial(),
-                readiness: flags::decode(filter, bits, event.fflags(), event.data()),
-                payload,
-                is_last: filter == Filter::Process || bits & flags::ONESHOT != 0,
-            };
-            table.fire(news, round, events);
+            batch.left.start += 1;
         }
         is_notified
     }
@@ -458,15 +472,6 @@ impl Kqueue {
             self.alarm.ring(self.queue.as_fd())?;
         }
         Ok(())
-    }
-}
-
-impl Batch {
-    fn room_for(&mut self, count: usize) -> &mut [Kevent] {
-        if self.events.len() < count {
-            self.events.resize(count, Kevent::blank());
-        }
-        &mut self.events[..count]
     }
 }
 
@@ -498,6 +503,27 @@ impl Changes {
     fn list(&self) -> &[Kevent] {
         &self.list[..self.count]
     }
+}
+
+/// What an event says, if it is of one of our lines.
+fn understand_event(event: &Kevent) -> Option<News> {
+    let filter = event.filter()?;
+    let mut bits = event.flags();
+    if cfg!(has_libkqueue) && is_false_end(event, filter) {
+        bits &= !flags::EOF;
+    }
+    let payload = match filter {
+        Filter::Signal => event.data().unsigned_abs(),
+        _ => 0,
+    };
+    Some(News {
+        filter,
+        number: event.number(),
+        serial: event.serial(),
+        readiness: flags::decode(filter, bits, event.fflags(), event.data()),
+        payload,
+        is_last: filter == Filter::Process || bits & flags::ONESHOT != 0,
+    })
 }
 
 /// What a source is to the kernel, and what is asked of it.

@@ -89,6 +89,8 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 pub struct Sleep {
     /// Pinned with the whole.
     timer: Timer<Reactor>,
+    /// The answer was held back once for want of budget.
+    was_held_back: bool,
 }
 
 /// The whole timer with its place in the wheel fits in a cache line.
@@ -99,6 +101,7 @@ impl Sleep {
     pub(super) const fn until(deadline: u64) -> Sleep {
         Sleep {
             timer: Timer::new(deadline),
+            was_held_back: false,
         }
     }
 
@@ -130,7 +133,9 @@ impl Sleep {
     }
 
     pub(super) fn reset_to(self: Pin<&mut Self>, deadline: u64) {
-        self.timer().reset(deadline);
+        let (timer, was_held_back) = self.parts();
+        *was_held_back = false;
+        timer.reset(deadline);
     }
 
     /// The deadline in the reactors' unit.
@@ -138,16 +143,35 @@ impl Sleep {
         self.timer.deadline()
     }
 
-    /// Like `poll`, for those who look after the budget themselves.
+    /// Like `poll`, without a look at the budget.
     pub(super) fn poll_elapsed(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.timer().poll_elapsed(cx, context::current)
+        self.parts().0.poll_elapsed(cx, context::current)
     }
 
-    fn timer(self: Pin<&mut Self>) -> Pin<&mut Timer<Reactor>> {
-        // SAFETY: map_unchecked_mut asks that the field stays in its place as long as the whole
-        // does, and is not moved out of: `timer` is only ever reached by this method or by `&self`,
-        // `Sleep` has no Drop and is Unpin only if `timer` is, which it is not.
-        unsafe { self.map_unchecked_mut(|sleep| &mut sleep.timer) }
+    /// Ready if the budget of this run allows an answer, or did not allow it once before.
+    ///
+    /// A task that does nothing but wait for moments that are over is stopped by it, since each of
+    /// them is held back when the budget has run out. Held back for as long as that is so, a sleep
+    /// would never be answered beside a greedy future that is polled before it in each run
+    /// (`a_greedy_neighbour_starves_nobody`).
+    pub(super) fn poll_budget(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let (_, was_held_back) = self.parts();
+        if !*was_held_back && budget::poll_proceed(cx).is_pending() {
+            *was_held_back = true;
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
+    fn parts(self: Pin<&mut Self>) -> (Pin<&mut Timer<Reactor>>, &mut bool) {
+        // SAFETY: get_unchecked_mut asks that nothing is moved out by the reference: `timer` leaves
+        // here pinned, and the other field is not.
+        let this = unsafe { self.get_unchecked_mut() };
+        // SAFETY: new_unchecked asks that the field is not moved before it is dropped: it is one of
+        // a pinned struct, this is its only projection, `Sleep` has no Drop, and it is Unpin only
+        // if `timer` is, which it is not.
+        let timer = unsafe { Pin::new_unchecked(&mut this.timer) };
+        (timer, &mut this.was_held_back)
     }
 }
 
@@ -157,7 +181,7 @@ impl Future for Sleep {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         ready!(self.as_mut().poll_elapsed(cx));
         // Asked for last, since to wait costs nothing. Another poll would find the time over, too.
-        ready!(budget::poll_proceed(cx));
+        ready!(self.poll_budget(cx));
         budget::spend();
         Poll::Ready(())
     }

@@ -132,7 +132,7 @@ fn they_fire_in_the_order_of_their_deadlines() {
             }
         });
         // Tasks of their own, so that the order is that of the wakes.
-        let tasks: Vec<_> = naps.map(|nap| Box::pin(nap)).collect();
+        let tasks: Vec<_> = naps.map(Box::pin).collect();
         InOrderOfWakes::new(tasks).await;
         assert!(order.borrow().is_sorted());
         assert_eq!(order.borrow().len(), 200);

@@ -52,6 +52,7 @@ pub fn notify_during_wait<P: Poller + 'static>() {
 /// True once another thread waits. (Until then this is a short wait of our own, in whose way the
 /// other can come: it must be patient.)
 fn is_busy<P: Poller>(poller: &P) -> bool {
+    let _watchdog = Watchdog::start();
     let mut events = Events::with_capacity(1);
     match poller.wait(&mut events, Some(Duration::ZERO)) {
         Ok(()) => false,
@@ -195,19 +196,25 @@ pub fn post_from_many_threads<P: Poller + 'static>() {
     rig.expect_silence();
 }
 
-/// Events of one's own do not crowd out those of the kernel, even in a list for one.
+/// Events of one's own do not crowd out those of the kernel, nor the other way round, even in a list
+/// for one.
 pub fn post_beside_events<P: Poller + 'static>() {
-    for room in [1, 2, 8] {
+    for room in [1, 2, 3, 8] {
         let mut rig = Rig::<P>::with_room_for(room);
         let (near, far) = tcp_pair();
         let ticket = rig.add(Source::socket(&near), 1, READABLE, Trigger::Level);
         send(&far, b"x");
-        for number in 0..20 {
-            rig.poller.post(parcel(100 + number)).unwrap();
-        }
+        let mut posted = 0;
         let (mut own, mut kernel) = (0, 0);
-        while own < 20 || kernel == 0 {
-            for event in rig.wait(HANG) {
+        // There are always more posts than the list holds, and the source is always ready.
+        for _ in 0..20 {
+            while posted < own + 20 {
+                rig.poller.post(parcel(100 + posted)).unwrap();
+                posted += 1;
+            }
+            let events = rig.wait(HANG);
+            assert!(!events.is_empty());
+            for event in events {
                 if event.key == Key(1) {
                     kernel += 1;
                 } else {
@@ -216,7 +223,18 @@ pub fn post_beside_events<P: Poller + 'static>() {
                 }
             }
         }
+        assert!(own >= 5, "room for {room}: {own} posts and {kernel} others");
+        assert!(
+            kernel >= 5,
+            "room for {room}: {own} posts and {kernel} others"
+        );
         rig.delete(ticket, Source::socket(&near));
+        while own < posted {
+            for event in rig.wait(HANG) {
+                assert_eq!(event, parcel(100 + own));
+                own += 1;
+            }
+        }
         rig.settle();
         rig.forget();
         rig.expect_silence();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use ekio::poller::{Event, Events, Interest, Key, Poller, Readiness, Source, Trigger};
 
-use super::watchdog::Watchdog;
+use super::watchdog::{Watchdog, this_test};
 use super::{HANG, QUIET};
 
 /// A poller, its list of events, and a memory of what came under each key.
@@ -15,6 +15,7 @@ pub struct Rig<P: Poller> {
     pub poller: Arc<P>,
     events: Events,
     seen: BTreeMap<u64, Readiness>,
+    test: String,
 }
 
 impl<P: Poller> Rig<P> {
@@ -27,6 +28,7 @@ impl<P: Poller> Rig<P> {
             poller: Arc::new(P::new().unwrap()),
             events: Events::with_capacity(count),
             seen: BTreeMap::new(),
+            test: this_test(),
         }
     }
 
@@ -91,7 +93,7 @@ impl<P: Poller> Rig<P> {
 
     /// One wait, and what it brought. It is patient with another thread that is in its way.
     pub fn wait(&mut self, timeout: impl Into<Option<Duration>>) -> Vec<Event> {
-        let _watchdog = Watchdog::start();
+        let _watchdog = Watchdog::start_for(&self.test);
         let timeout = timeout.into();
         loop {
             match self.poller.wait(&mut self.events, timeout) {
@@ -178,14 +180,16 @@ impl<P: Poller> Rig<P> {
         self.expect(key, Readiness::NONE)
     }
 
-    /// Makes sure that nothing comes for a while, whatever the key, and that the wait is not cut
-    /// short.
+    /// Makes sure that nothing comes for a while, whatever the key, that the wait is not cut short,
+    /// and that the processor idles.
     pub fn expect_silence(&mut self) {
         assert!(self.seen.is_empty(), "came before: {:?}", self.seen);
-        let start = Instant::now();
+        let (start, worked_before) = (Instant::now(), processor_time());
         let events = self.wait(QUIET);
+        let (elapsed, worked) = (start.elapsed(), processor_time() - worked_before);
         assert_eq!(events, [], "silence was expected");
-        assert!(start.elapsed() >= QUIET, "the wait was cut short");
+        assert!(elapsed >= QUIET, "the wait was cut short");
+        assert!(worked < elapsed / 2, "{worked:?} of work in {elapsed:?}");
     }
 
     /// Makes sure that nothing comes under `key` for a while.
@@ -216,4 +220,16 @@ impl<P: Poller> Rig<P> {
     pub fn take_seen(&mut self, key: u64) -> Readiness {
         self.seen.remove(&key).unwrap_or_default()
     }
+}
+
+/// How long this thread has kept a processor busy.
+#[cfg(unix)]
+fn processor_time() -> Duration {
+    super::unix::processor_time()
+}
+
+/// Not known here.
+#[cfg(not(unix))]
+fn processor_time() -> Duration {
+    Duration::ZERO
 }

@@ -1,6 +1,7 @@
 //! Ends the program if something hangs: a hang in one test must not hang the whole run.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::sync::{Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,7 +20,9 @@ fn watched() -> &'static Watched {
                 let now = Instant::now();
                 for (deadline, name) in watched().lock().unwrap().1.values() {
                     if *deadline <= now {
-                        eprintln!("{name} hangs: nothing happened for {HANG:?}");
+                        // Not by `eprintln`, which a test program captures, and loses now.
+                        let text = format!("{name} hangs: nothing happened for {HANG:?}\n");
+                        let _ = std::io::stderr().write_all(text.as_bytes());
                         std::process::abort();
                     }
                 }
@@ -29,16 +32,27 @@ fn watched() -> &'static Watched {
     })
 }
 
+/// The name of the test whose own thread this is.
+pub fn this_test() -> String {
+    thread::current().name().unwrap_or("a thread").to_owned()
+}
+
 /// While it lives, 30 seconds may pass.
 pub struct Watchdog(u64);
 
 impl Watchdog {
     pub fn start() -> Watchdog {
-        let name = thread::current().name().unwrap_or("a thread").to_owned();
+        Watchdog::start_for(&this_test())
+    }
+
+    /// For a thread of the test of that name.
+    pub fn start_for(name: &str) -> Watchdog {
         let mut watched = watched().lock().unwrap();
         watched.0 += 1;
         let id = watched.0;
-        watched.1.insert(id, (Instant::now() + HANG, name));
+        watched
+            .1
+            .insert(id, (Instant::now() + HANG, name.to_owned()));
         Watchdog(id)
     }
 }

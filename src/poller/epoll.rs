@@ -195,11 +195,11 @@ impl Poller for Epoll {
         self.home.check()?;
         let mut batch = self.waiter.enter()?;
         events.clear();
-        self.posts.take_into(events);
+        let is_more = self.posts.take_into(events);
         if events.room() == 0 {
             return Ok(());
         }
-        let countdown = if events.is_empty() {
+        let countdown = if events.is_empty() && !is_more {
             Countdown::new(timeout)
         } else {
             Countdown::Zero
@@ -214,6 +214,8 @@ impl Poller for Epoll {
             let is_notified = deliver(&batch[..count], events);
             if is_notified {
                 self.notifier.acknowledge(true);
+            }
+            if is_notified || is_more {
                 self.posts.take_into(events);
             }
             if is_notified || !events.is_empty() || countdown.is_over() {

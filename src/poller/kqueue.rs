@@ -274,11 +274,11 @@ impl Poller for Kqueue {
         batch.round += 1;
         let round = batch.round;
         events.clear();
-        self.take_own(round, events);
+        let is_more = self.take_own(round, events);
         if events.room() == 0 {
             return Ok(());
         }
-        let countdown = if events.is_empty() {
+        let countdown = if events.is_empty() && !is_more {
             Countdown::new(timeout)
         } else {
             Countdown::Zero
@@ -292,6 +292,8 @@ impl Poller for Kqueue {
             let is_notified = self.deliver(&mut batch, events);
             if is_notified {
                 self.alarm.acknowledge();
+            }
+            if is_notified || is_more {
                 self.take_own(round, events);
             }
             if is_notified || !events.is_empty() || countdown.is_over() {
@@ -460,10 +462,11 @@ impl Kqueue {
         is_notified
     }
 
-    /// Takes what there is to tell without the kernel.
-    fn take_own(&self, round: u64, events: &mut Events) {
-        self.posts.take_into(events);
+    /// Takes what there is to tell without the kernel, and says whether posts are left.
+    fn take_own(&self, round: u64, events: &mut Events) -> bool {
+        let is_more = self.posts.take_into(events);
         lock(&self.table).take_due(round, events);
+        is_more
     }
 
     /// Tells a waiter that there is something to tell without the kernel.

@@ -197,11 +197,11 @@ impl Poller for Poll {
         self.home.check()?;
         let mut mirror = self.waiter.enter()?;
         events.clear();
-        self.posts.take_into(events);
+        let is_more = self.posts.take_into(events);
         if events.room() == 0 {
             return Ok(());
         }
-        let countdown = if events.is_empty() {
+        let countdown = if events.is_empty() && !is_more {
             Countdown::new(timeout)
         } else {
             Countdown::Zero
@@ -221,7 +221,7 @@ impl Poller for Poll {
             };
             lock(&self.table).end_sleep(&mut mirror, answered, events);
             let is_notified = mirror.is_notifier_ready() && self.acknowledge();
-            if is_notified {
+            if is_notified || is_more {
                 self.posts.take_into(events);
             }
             if is_notified || !events.is_empty() || countdown.is_over() {

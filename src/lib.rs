@@ -1,5 +1,102 @@
 //! An async runtime whose reactor talks straight to the operating system's event queue.
-#![deny(unsafe_op_in_unsafe_fn)]
+//!
+//! ```
+//! use ekio::net::{TcpListener, TcpStream};
+//!
+//! # fn main() -> std::io::Result<()> {
+//! let answer = ekio::block_on(async {
+//!     let listener = TcpListener::bind("127.0.0.1:0").await?;
+//!     let address = listener.local_addr()?;
+//!     ekio::spawn_local(async move {
+//!         let (stream, _peer) = listener.accept().await?;
+//!         futures_lite::io::copy(&stream, &stream).await
+//!     });
+//!     let stream = TcpStream::connect(address).await?;
+//!     stream.write_all(b"hello").await?;
+//!     let mut buffer = [0; 5];
+//!     stream.read_exact(&mut buffer).await?;
+//!     std::io::Result::Ok(buffer)
+//! })?;
+//! assert_eq!(&answer, b"hello");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! This page is the tour of the house. It is for users who want to know what they run, and for
+//! readers who want to know where to begin.
+//!
+//! # The floor plan
+//!
+//! | floor | does | may import |
+//! |---|---|---|
+//! | `sync` (cellar) | std's or loom's atomics, locks and threads, under one name | std, loom |
+//! | `sys` (cellar) | the calls that leaf futures need besides the queue | rustix, libc, windows-sys |
+//! | [`poller`] (ground) | speaks to the event queue, knows no futures | `sync`, `sys`, and the same |
+//! | [`task`] (side room) | one task's memory and state | `sync` |
+//! | [`reactor`] (first) | decides *who* is woken: slots, wakers, timers | `poller`, `sync` |
+//! | `executor` (second) | decides *what* runs next: queue, loop, blocking pool | `reactor`, `task`, `sync` |
+//! | [`net`], [`time`], [`io`] (top) | the leaf futures | `reactor`, `executor::blocking`, `sys` |
+//!
+//! `tests/layers.rs` reads the source and fails if a floor names one above it.
+//!
+//! # The journey of one event
+//!
+//! Say that a segment arrives for a socket on which a task waits. Each hop hands on one value.
+//!
+//! | hop | value | where |
+//! |---|---|---|
+//! | kernel → poller | `epoll_event`, `kevent` or completion → [`Event`](poller::Event) | `poller/epoll.rs` (or its neighbours): `wait`, and `poller/flags`: `decode` |
+//! | poller → reactor | key and readiness | `reactor/mod.rs`: `turn`; `reactor/slot.rs`: `fire` |
+//! | reactor → waker | wakers, in batches | `reactor/wakers.rs`: `wake_all`, outside every lock |
+//! | waker → queue | a `Runnable` | `task/state.rs`: `wake`; `executor/local.rs`: `schedule`; `executor/sleep.rs`: `rouse` |
+//! | queue → task | a `Context` | `executor/block_on.rs`: `drive`; `task/raw.rs`: `run` |
+//! | task → leaf future | `Poll<io::Result<_>>` | `net/stream.rs`: try the call; on would-block clear, arm, and wait |
+//!
+//! And the way down: the leaf future's first would-block registers its source with the reactor of
+//! the thread that polls it (`reactor/slot.rs`: `poll_ready`); from then on a would-block costs no
+//! system call where the queue is edge-triggered.
+//!
+//! # What always holds
+//!
+//! * There is one way for a thread to sleep, the reactor's `turn`, and one way to end that sleep,
+//!   `notify`.
+//! * No waker is woken, cloned or dropped under a lock of ours.
+//! * A source is deregistered before it is closed, because a [`Registration`](reactor::Registration)
+//!   owns it.
+//! * A key names a slot of one generation: an event that comes late wakes nobody.
+//! * Time-outs and deadlines are rounded up, and never early.
+//! * A panic in a task is the output of that task. A panic of a waker ends at that waker.
+//! * A future that is not `Send`, and its output, are dropped on the thread that spawned it.
+//!
+//! # Glossary
+//!
+//! | word | means |
+//! |---|---|
+//! | `wait` | block in the kernel |
+//! | `turn` | one round of the reactor |
+//! | `notify` | end a `wait` |
+//! | `wake`, `poll` | what they mean in `std::task` and `std::future`, and nothing else |
+//! | `add`, `modify`, `rearm`, `delete` | change the kernel's table |
+//! | `register` | get a [`Registration`](reactor::Registration); dropping it deregisters |
+//! | `arm` | ask a slot for its next event |
+//! | `fire` | deliver one |
+//! | `schedule`, `run` | queue a `Runnable`; poll it once |
+//! | interest, readiness | what we want; what the system said |
+//! | key, source, slot | the caller's name of a source; the thing watched; the reactor's record of it |
+//!
+//! # Where to change what
+//!
+//! * *To add a backend*: one file in `poller` with its essay, its pure half in `poller/flags`, a noun
+//!   in `build.rs`, and one line in `tests/poller_conformance`; `CONTRIBUTING.md` has the steps.
+//! * *To add a system*: `build.rs`, which is the only file that knows their names.
+//! * *To add a leaf future*: hold a [`Registration`](reactor::Registration), and try the operation by
+//!   [`poll_io`](reactor::Registration::poll_io). Nothing of it has to be inside this crate.
+//! * *To change when tasks run*: `executor/block_on.rs`, which is the loop.
+//!
+//! # Features
+//!
+//! * `futures-io` (default): `futures_io::AsyncRead` and `AsyncWrite` on the
+//!   streams, and thereby the ecosystem.
 
 mod executor;
 pub mod io;
@@ -12,3 +109,8 @@ pub mod task;
 pub mod time;
 
 pub use executor::{block_on, spawn_blocking, spawn_local};
+
+/// The README's programs are compiled with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

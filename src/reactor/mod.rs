@@ -1,7 +1,7 @@
 //! The first floor: decides *who* is woken.
 //!
 //! A reactor is a poller, the slots of its sources, and its timers. One round of it is
-//! [`Reactor::turn`]: wait for events, find the slot of each, mark what is ready, wake who waits;
+//! `Reactor::turn`: wait for events, find the slot of each, mark what is ready, wake who waits;
 //! then the same for timers. Each thread that calls `block_on` has a reactor of its own (see
 //! `context`).
 //!

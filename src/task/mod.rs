@@ -2,10 +2,10 @@
 //!
 //! A task is a future that was given away: somebody else polls it, and the spawner keeps a
 //! [`JoinHandle`]. This room knows how a task is laid out, woken, run once, joined and freed. It does
-//! not know queues or threads; [`Schedule`](raw::Schedule) is where an executor plugs in.
+//! not know queues or threads; `raw::Schedule` is where an executor plugs in.
 //!
 //! * `state`: the one atomic word, its picture, and the rules that everything else obeys.
-//! * `raw`: the memory, the vtable, the `Waker`, and [`Runnable`](raw::Runnable), the right to run
+//! * `raw`: the memory, the vtable, the `Waker`, and `Runnable`, the right to run
 //!   a task once.
 //! * `join`: [`JoinHandle`] and [`JoinError`].
 

@@ -196,7 +196,6 @@ fn costs_two_calls_for_each_message() {
     };
     let address = address.parse().unwrap();
     let server = Server { process, address };
-    until_asleep(server.process.id());
 
     let clients: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
     for message in ["idle 1", "idle 2", "idle 3"] {
@@ -244,17 +243,6 @@ fn costs_two_calls_for_each_message() {
     println!("idle: {idle:?}");
     assert_eq!(idle.len(), 1);
     assert!(is_wait(&&idle[0]) && idle[0].contains(", -1"));
-}
-
-/// Returns when the process sleeps in epoll; where the system does not tell, after a while.
-fn until_asleep(id: u32) {
-    for _ in 0..200 {
-        let place = std::fs::read_to_string(format!("/proc/{id}/wchan")).unwrap_or_default();
-        if place.contains("ep_poll") || place.contains("epoll_wait") {
-            return;
-        }
-        thread::sleep(std::time::Duration::from_millis(10));
-    }
 }
 
 /// The system calls from the first line that the server printed until it was killed.

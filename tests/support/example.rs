@@ -2,28 +2,60 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::HANG;
 
-/// Where Cargo has put an example: beside the folder of the test that runs.
+/// Where Cargo has put an example: beside the folder of the test that runs. `cargo test` builds all
+/// examples, `cargo test --test ..` builds none, and then this does.
 pub fn path(name: &str) -> PathBuf {
+    // One at a time, or all the tests of a program would start to build.
+    static BUILD: Mutex<()> = Mutex::new(());
+    let _build = BUILD.lock().unwrap_or_else(PoisonError::into_inner);
+
     let test = std::env::current_exe().unwrap();
     let profile = test.ancestors().nth(2).unwrap();
     let path = profile
         .join("examples")
         .join(name)
         .with_extension(std::env::consts::EXE_EXTENSION);
+    if !path.is_file() {
+        build(name, profile);
+    }
     assert!(
         path.is_file(),
-        "{} is not there: `cargo test` builds it, `cargo test --test ..` needs \
-         `cargo build --examples` before it",
+        "{} is not there: `cargo build --examples` for this target and profile makes it",
         path.display()
     );
     path
+}
+
+/// Asks Cargo to build an example, if the test runs where it was built.
+fn build(name: &str, profile: &Path) {
+    let folder = profile.parent().unwrap();
+    let profile = match profile.file_name().and_then(OsStr::to_str) {
+        Some("debug") | None => "dev",
+        Some(profile) => profile,
+    };
+    let Some(cargo) = std::env::var_os("CARGO").filter(|_| !cfg!(windows)) else {
+        return;
+    };
+    let mut command = Command::new(cargo);
+    command.args(["build", "--quiet", "--example", name, "--profile", profile]);
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    // A target folder has this file; the folder of a target's own files in it has not.
+    if folder.join("CACHEDIR.TAG").is_file() {
+        command.arg("--target-dir").arg(folder);
+    } else {
+        command.arg("--target-dir").arg(folder.parent().unwrap());
+        command.arg("--target").arg(folder.file_name().unwrap());
+    }
+    let status = command.status();
+    assert!(status.is_ok_and(|status| status.success()), "{command:?}");
 }
 
 /// What a program that has ended leaves behind.
@@ -119,11 +151,6 @@ impl Running {
             first_line: line.trim_end().to_owned(),
             _out: out,
         }
-    }
-
-    /// The number of the process.
-    pub fn id(&self) -> u32 {
-        self.child.id()
     }
 
     pub fn has_ended(&mut self) -> bool {

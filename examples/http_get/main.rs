@@ -221,17 +221,20 @@ fn summary(answer: &Answer) -> String {
         reason,
         body,
     } = answer;
-    let text = String::from_utf8_lossy(body);
-    let text = text.trim_end();
+    // Enough of it for so many characters, and no more: there may be many large answers.
+    let beginning = &body[..body.len().min(10 * CHARS_MAX)];
+    let text = String::from_utf8_lossy(beginning);
+    let words: Vec<_> = text.split_whitespace().collect();
+    let text = words.join(" ");
     let mut summary = format!("{status} {reason}, {} bytes: ", body.len());
     for char in text.chars().take(CHARS_MAX) {
         if char.is_control() {
-            summary.extend(char.escape_default());
+            summary.extend(char.escape_default()); // Nobody gets at the user's terminal.
         } else {
             summary.push(char);
         }
     }
-    if text.chars().nth(CHARS_MAX).is_some() {
+    if beginning.len() < body.len() || text.chars().nth(CHARS_MAX).is_some() {
         summary.push_str(" ...");
     }
     summary

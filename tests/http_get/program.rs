@@ -2,8 +2,11 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::path::Path;
-use std::process::Command;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::server::{self, OneConnection};
 use crate::support::example::{self, Finished, Running};
@@ -166,8 +169,8 @@ fn what_is_shown_of_an_answer() {
         ),
         ("204 No Content\r\n\r\n", "  204 No Content, 0 bytes: \n"),
         (
-            "200 OK\r\n\r\na\nb\x1b[1m\u{e9}",
-            "  200 OK, 9 bytes: a\\nb\\u{1b}[1m\u{e9}\n",
+            "200 OK\r\n\r\n a\n\tb\x1b[1m\u{e9}\n",
+            "  200 OK, 12 bytes: a b\\u{1b}[1m\u{e9}\n",
         ),
     ] {
         let finished = http_get(&[&server::saying(format!("HTTP/1.1 {answer}"))]);
@@ -293,11 +296,11 @@ fn names_and_ipv6() {
     let answer = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood";
     let by_name = server::saying(answer).replace("127.0.0.1", "localhost");
     check(&http_get(&[&by_name]), 1, 0);
-    let Ok(listener) = std::net::TcpListener::bind("[::1]:0") else {
+    let Ok(listener) = TcpListener::bind("[::1]:0") else {
         return skipped("there is no IPv6 on this machine");
     };
     let url = format!("http://{}/", listener.local_addr().unwrap());
-    let server = std::thread::spawn(move || {
+    let server = thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();
         stream.set_read_timeout(Some(HANG)).unwrap();
         let head = server::read_head(&stream);
@@ -361,36 +364,114 @@ fn a_reader_that_leaves_is_no_panic() {
     assert_eq!(finished.err, "");
 }
 
+/// A folder for a server to serve.
+fn folder_of_files(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::create_dir_all(folder.join("files")).unwrap();
+    fs::write(folder.join("files/small.txt"), "a small file\n").unwrap();
+    fs::write(folder.join("files/large.bin"), vec![b'x'; 5_000_000]).unwrap();
+    folder
+}
+
+/// Fetches a small file, a large one, a list of files, and one that is not there, all at once.
+fn fetch_files(address: SocketAddr, list: &str, not_found: &str) {
+    let url = |path: &str| format!("http://{address}/{path}");
+    let paths = ["small.txt", "large.bin", "none", ""].map(url);
+    let finished = example::run("http_get", &paths);
+    check(&finished, 4, 0);
+    for shown in [
+        "200 OK, 13 bytes: a small file\n",
+        "200 OK, 5000000 bytes: xxx",
+        list,
+        not_found,
+    ] {
+        assert!(finished.out.contains(shown), "{shown:?}: {finished:?}");
+    }
+}
+
 #[test]
 fn pythons_server() {
     let python = Command::new("python3").arg("--version").output();
     if cfg!(windows) || !python.is_ok_and(|said| said.status.success()) {
         return skipped("there is no python3 here");
     }
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("http_get.python");
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("small.txt"), "a small file\n").unwrap();
-    fs::write(folder.join("large.bin"), vec![b'x'; 5_000_000]).unwrap();
+    let folder = folder_of_files("http_get.python");
     let mut command = Command::new("python3");
     command.args(["-u", "-m", "http.server", "0", "--bind", "127.0.0.1"]);
-    command.arg("--directory").arg(&folder);
-    command.stderr(std::process::Stdio::null());
+    command.arg("--directory").arg(folder.join("files"));
+    command.stderr(Stdio::null());
     let python = Running::start(&mut command);
-    let port = python
-        .first_line
-        .split(' ')
-        .skip_while(|word| *word != "port")
-        .nth(1);
+    let words = python.first_line.split(' ');
+    let port = words.skip_while(|word| *word != "port").nth(1);
+    let port = port.and_then(|port| port.parse().ok());
     let port = port.unwrap_or_else(|| panic!("python said {:?}", python.first_line));
-    let url = |path: &str| format!("http://127.0.0.1:{port}/{path}");
-    let finished = http_get(&[&url("small.txt"), &url("large.bin"), &url("none"), &url("")]);
-    check(&finished, 4, 0);
-    for shown in [
-        "200 OK, 13 bytes: a small file\n",
-        "200 OK, 5000000 bytes: xxx",
-        "  404 File not found, ",
-        "  200 OK, ",
-    ] {
-        assert!(finished.out.contains(shown), "{shown:?}: {finished:?}");
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    fetch_files(
+        address,
+        "<title>Directory listing for /</title>",
+        "404 File not found",
+    );
+}
+
+/// It sends its list of files in chunks.
+#[test]
+fn nginx() {
+    let nginx = Command::new("nginx").arg("-v").output();
+    if cfg!(windows) || !nginx.is_ok_and(|said| said.status.success()) {
+        return skipped("there is no nginx here");
+    }
+    let folder = folder_of_files("http_get.nginx");
+    // It wants to be told a port. If somebody else is faster, the next one will do.
+    for _ in 0..5 {
+        if let Some((_nginx, address)) = start_nginx(&folder) {
+            return fetch_files(address, "<title>Index of /</title>", "404 Not Found");
+        }
+    }
+    panic!("nginx does not start; its reason is above");
+}
+
+/// `None` if it ends at once.
+fn start_nginx(folder: &Path) -> Option<(Background, SocketAddr)> {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let folder = folder.to_str().unwrap();
+    let config = format!(
+        "daemon off; master_process off; pid {folder}/pid; error_log stderr;
+         events {{ worker_connections 64; }}
+         http {{
+             access_log off;
+             client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+             fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi;
+             scgi_temp_path {folder}/scgi;
+             server {{ listen {address}; root {folder}/files; autoindex on; }}
+         }}"
+    );
+    let config_file = Path::new(folder).join("nginx.conf");
+    fs::write(&config_file, config).unwrap();
+    let mut command = Command::new("nginx");
+    command
+        .args(["-p", folder, "-e", "stderr", "-c"])
+        .arg(config_file);
+    let mut nginx = Background(command.stdin(Stdio::null()).spawn().unwrap());
+    let deadline = Instant::now() + HANG;
+    while TcpStream::connect(address).is_err() {
+        if nginx.0.try_wait().unwrap().is_some() {
+            return None;
+        }
+        assert!(Instant::now() < deadline, "nginx does not listen");
+        thread::sleep(Duration::from_millis(10));
+    }
+    Some((nginx, address))
+}
+
+/// Ends with the test.
+struct Background(Child);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }

@@ -437,7 +437,7 @@ fn start_nginx(folder: &Path) -> Option<(Background, SocketAddr)> {
     drop(free);
     let folder = folder.to_str().unwrap();
     let config = format!(
-        "daemon off; master_process off; pid {folder}/pid; error_log stderr;
+        "daemon off; master_process off; pid {folder}/pid; error_log stderr crit;
          events {{ worker_connections 64; }}
          http {{
              access_log off;

@@ -52,15 +52,30 @@
 //! * *`AFD_POLL_CONNECT` stays set for ever* once connected; `SEND` says the same, so it is not asked
 //!   for. A refused connection is `AFD_POLL_CONNECT_FAIL`.
 //! * *`AFD_POLL_LOCAL_CLOSE` is always implied*: the socket was closed before it was deleted, and
-//!   leaves the table.
+//!   leaves the table. Closed while no poll is under way, it is missed when it is next asked about,
+//!   and by then its number may be another's, hence "delete before close" (`iocp_closed_early`).
 //! * *Layered service providers* hide the socket that AFD knows (`base.rs`; `b_lsp_walk`).
+//! * *A poll ends at the first thing that happens*, which may be long ago when its packet is taken
+//!   out. Level and one-shot, which promise all that holds, look for the rest by a poll whose time is
+//!   up at once, on a handle that no port knows (`level_and_one_shot_report_all_that_holds`).
 //! * *Success still sends a packet*: `NtDeviceIoControlFile` that answers at once does so as well.
+//! * *A poll that failed or was cancelled leaves the mask as it was*, with every bit that was asked
+//!   for, `LOCAL_CLOSE` among them: the status comes first (`a23_afd_table`).
+//! * *A thread that ends takes what it began with it*
+//!   ([`ExitThread`](https://learn.microsoft.com/en-us/windows/win32/api/processthreadsapi/nf-processthreadsapi-exitthread)),
+//!   unless the handle belongs to a port, as ours do. A poll that was cancelled by anybody but us is
+//!   submitted anew (`submitted_by_a_thread_that_has_ended`).
+//! * *A port counts who is at work on its packets*, from the taking to the next sleep, and holds
+//!   packets back when they are as many as it was made for; "0" means one for each processor. We have
+//!   one waiter at a time, but not always the same, so the number is as large as it can be
+//!   (`a_busy_waiter_keeps_nobody_from_the_port`).
 //! * *Waits end early*, by up to a tick of 15.6 ms, and never wait less than a millisecond; the
 //!   common countdown goes on with what remains (`a19_timeout_property`).
 //! * *Alertable waits* would run foreign APCs in our `wait`
 //!   ([wepoll#27](https://github.com/piscisaureus/wepoll/issues/27)).
 //! * *Under Wine 8* much of this is the same, by another implementation; see `CONTRIBUTING.md` for
-//!   what it lacks.
+//!   what it lacks. It cancels a moment after the call, where Windows has done it when the call
+//!   returns, and its server dies of a poll that names a socket which is just being made.
 //!
 //! # What we do not use, and why
 //!

@@ -1,8 +1,12 @@
 //! Copies of this process: forks, and programs that it starts.
 
-use ekio::poller::{Interest, Poller, Readiness, Source, Trigger};
+use ekio::poller::Poller;
+#[cfg(unix)]
+use ekio::poller::{Interest, Readiness, Source, Trigger};
 
+#[cfg(unix)]
 use crate::support::net::{drain_data, send, tcp_pair};
+#[cfg(unix)]
 use crate::support::rig::Rig;
 use crate::support::skipped;
 

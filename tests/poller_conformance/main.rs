@@ -9,6 +9,9 @@
 //!
 //! What cannot be had on a system is said in the log ("skipped: ...").
 
+// A situation that cannot be had somewhere is a function of the poller there too.
+#![allow(clippy::extra_unused_type_parameters)]
+
 /// Turns the situations into tests of one poller.
 macro_rules! for_each_situation {
     ($poller:ty) => {

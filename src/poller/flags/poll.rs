@@ -81,6 +81,9 @@ mod tests {
         assert_eq!(encode(Interest::WRITABLE, RDHUP), Some(OUT));
         assert_eq!(encode(Interest::BOTH, RDHUP), Some(IN | OUT | RDHUP));
         assert_eq!(encode(Interest::PRIORITY, RDHUP), Some(PRI));
+        let all = Interest::BOTH | Interest::PRIORITY;
+        let asked = encode(all, RDHUP).unwrap() & UNMASKABLE;
+        assert_eq!(asked, 0, "they come unasked");
     }
 
     #[test]

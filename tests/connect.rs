@@ -22,6 +22,10 @@ fn refused() -> ErrorKind {
 }
 
 #[test]
+#[cfg_attr(
+    miri,
+    ignore = "the socket that refuses needs F_SETFD, which Miri does not have"
+)]
 fn b_connect_refused_once() {
     everywhere(|| async {
         let (_held, nobody) = refusing();
@@ -33,6 +37,10 @@ fn b_connect_refused_once() {
 }
 
 #[test]
+#[cfg_attr(
+    miri,
+    ignore = "the socket that refuses needs F_SETFD, which Miri does not have"
+)]
 fn the_first_address_that_answers_is_taken() {
     everywhere(|| async {
         let (_held, nobody) = refusing();
@@ -49,6 +57,10 @@ fn the_first_address_that_answers_is_taken() {
 }
 
 #[test]
+#[cfg_attr(
+    miri,
+    ignore = "the socket that refuses needs F_SETFD, which Miri does not have"
+)]
 fn the_last_error_is_reported() {
     everywhere(|| async {
         let (_held, nobody) = refusing();

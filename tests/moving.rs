@@ -3,7 +3,7 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
@@ -79,9 +79,8 @@ fn two_threads_share_a_stream() {
     let (near, far) = tcp_pair();
     let [near, far] = [near, far].map(|end| Arc::new(TcpStream::from_std(end).unwrap()));
     let reader = Arc::clone(&near);
-    let sent: Vec<u8> = (0..2_000_000_u32)
-        .map(|index| (index % 251) as u8)
-        .collect();
+    let len = if cfg!(miri) { 20_000 } else { 2_000_000 };
+    let sent: Vec<u8> = (0..len).map(|index| (index % 251) as u8).collect();
     let expected = sent.clone();
     // Reads in one thread what the other one makes the peer echo.
     let reading = thread::spawn(move || {
@@ -122,5 +121,7 @@ fn a_socket_outlives_the_thread_that_registered_it() {
         near
     });
     drop(near);
-    assert_eq!(support::net::drain(&far).1, support::net::End::Closed);
+    // (Where a thread sleeps in poll(2) with the socket, it closes when that thread has let it go.)
+    far.set_nonblocking(false).unwrap();
+    assert_eq!(far.read(&mut byte).unwrap(), 0);
 }

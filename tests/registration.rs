@@ -248,12 +248,12 @@ static HOSTILE: RawWakerVTable = RawWakerVTable::new(
     |data| {
         let hostile = take(data);
         hostile.act();
-        hostile.counter.clone().wake();
+        tell(hostile);
     },
     |data| {
         let hostile = share(data);
         hostile.act();
-        hostile.counter.clone().wake();
+        tell(hostile);
     },
     |data| take(data).act(),
 );
@@ -267,6 +267,13 @@ fn take(data: *const ()) -> Arc<Hostile> {
     // SAFETY: from_raw asks for what into_raw gave, which is what every waker of this table holds:
     // `hostile_waker` is the only one that makes them.
     unsafe { Arc::from_raw(data.cast::<Hostile>()) }
+}
+
+/// The last thing that a wake does, so that whoever was told finds no reference left.
+fn tell(hostile: Arc<Hostile>) {
+    let counter = Arc::clone(&hostile.counter);
+    drop(hostile);
+    counter.wake();
 }
 
 /// Another count than the waker's own.

@@ -30,6 +30,7 @@ fn c01_short_read_with_fin() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri has no MSG_OOB")]
 fn c02_short_read_at_urgent_mark() {
     everywhere(|| async {
         let (far, near) = tcp_pair();
@@ -59,6 +60,7 @@ fn c02_short_read_at_urgent_mark() {
 
 /// The same, when the reader is asleep while the data trickles in.
 #[test]
+#[cfg_attr(miri, ignore = "Miri has no MSG_OOB")]
 fn data_around_a_mark_wakes_a_sleeping_reader() {
     everywhere(|| async {
         let (far, near) = tcp_pair();

@@ -75,8 +75,11 @@ pub(crate) fn adopt_stream(stream: &TcpStream) -> io::Result<()> {
 
 /// Writes from several buffers.
 pub(crate) fn write_vectored(mut stream: &TcpStream, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-    stream.write_vectored(buffers)
+    stream.write_vectored(&buffers[..buffers.len().min(BUFFERS_MAX)])
 }
+
+/// More than that Wine refuses, instead of writing the first ones.
+const BUFFERS_MAX: usize = 1024;
 
 /// `SO_LINGER`.
 pub(crate) fn linger(stream: &TcpStream) -> io::Result<Option<Duration>> {

@@ -220,8 +220,13 @@ impl Poller for Kqueue {
         let standing = self.put(source, ident, leftover, wish, name)?;
         let is_due = table.insert(ident, name, file, wish, standing);
         drop(table);
-        self.ring_if(is_due)?;
-        Ok(Ticket { name })
+        let ticket = Ticket { name };
+        if let Err(error) = self.ring_if(is_due) {
+            // Without a ticket nobody can delete it.
+            self.delete(ticket, source)?;
+            return Err(error);
+        }
+        Ok(ticket)
     }
 
     fn modify(
@@ -344,7 +349,14 @@ impl Kqueue {
             Ident::Process(_) => changes.extend([flags::PROCESS]),
             Ident::Signal(_) => changes.extend([flags::SIGNAL]),
         }
-        let receipts = ffi::submit(self.queue.as_fd(), changes.list())?;
+        let receipts = match ffi::submit(self.queue.as_fd(), changes.list()) {
+            Ok(receipts) => receipts,
+            Err(error) => {
+                // How far it came is not known. That some are not there is no second error.
+                let _ = self.take_out(ident, wish.interest | Interest::READABLE);
+                return Err(error.into());
+            }
+        };
         let mut standing = Standing::NOTHING;
         let mut failure = None;
         for (change, receipt) in changes.list().iter().zip(receipts).skip(old_count) {
@@ -362,7 +374,8 @@ impl Kqueue {
             }
         }
         if let Some(error) = failure {
-            self.take_out(ident, standing.filters)?;
+            // The first error is the one that counts.
+            let _ = self.take_out(ident, standing.filters);
             return Err(explain(source, error));
         }
         Ok(standing)
@@ -428,7 +441,7 @@ impl Kqueue {
         let count_max = if cfg!(has_libkqueue) {
             BATCH_MAX
         } else {
-            BATCH_MAX.min(2 * room)
+            BATCH_MAX.min(room.saturating_mul(2))
         };
         if batch.events.len() < count_max {
             batch.events.resize(count_max, Kevent::blank());
@@ -636,4 +649,80 @@ fn is_false_end(event: &Kevent, filter: Filter) -> bool {
     let fd = unsafe { BorrowedFd::borrow_raw(number) };
     let looked = recv(fd, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
     matches!(looked, Err(Errno::AGAIN))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::ErrorKind;
+
+    /// What the kernels of other systems say, as their sources have it: see the traps.
+    #[test]
+    fn verdicts() {
+        let (reader, writer) = crate::sys::pipe_nonblocking().unwrap();
+        let pipe = Source::descriptor(&writer);
+        let broken = Readiness::WRITABLE | Readiness::WRITE_CLOSED;
+        let (read, write) = (Filter::Read, Filter::Write);
+        assert_eq!(judge(pipe, write, Ok(())), Ok(Readiness::NONE));
+        assert_eq!(judge(pipe, write, Err(Errno::PIPE)), Ok(broken));
+        assert_eq!(judge(pipe, write, Err(Errno::BADF)), Ok(broken));
+        assert_eq!(judge(pipe, read, Err(Errno::BADF)), Err(Errno::BADF));
+        assert_eq!(judge(pipe, write, Err(Errno::NOMEM)), Err(Errno::NOMEM));
+        let gone = judge(Source::Signal(1), Filter::Process, Err(Errno::SRCH));
+        assert_eq!(gone, Ok(Readiness::READABLE));
+        for (source, error, kind) in [
+            (pipe, Errno::INVAL, ErrorKind::Unsupported),
+            (pipe, Errno::NODEV, ErrorKind::Unsupported),
+            (pipe, Errno::NOMEM, ErrorKind::OutOfMemory),
+            (Source::Signal(0), Errno::INVAL, ErrorKind::InvalidInput),
+        ] {
+            assert_eq!(explain(source, error).kind(), kind);
+        }
+        drop(reader);
+    }
+
+    #[test]
+    fn a_notification_before_the_wait_ends_it() {
+        let poller = Kqueue::new().unwrap();
+        let mut events = Events::with_capacity(1);
+        for _ in 0..3 {
+            poller.notify().unwrap();
+            poller.notify().unwrap();
+            poller.wait(&mut events, None).unwrap();
+            assert!(events.is_empty());
+            poller.wait(&mut events, Some(Duration::ZERO)).unwrap();
+            assert!(events.is_empty());
+        }
+    }
+
+    /// What is fetched and has no room yet comes with the next wait, and not if it was deleted.
+    #[test]
+    fn leftovers() {
+        let poller = Kqueue::new().unwrap();
+        let (_reader, writer) = crate::sys::pipe_nonblocking().unwrap();
+        let (_other_reader, other) = crate::sys::pipe_nonblocking().unwrap();
+        let mut events = Events::with_capacity(1);
+        let mut next = || {
+            poller.wait(&mut events, Some(Duration::ZERO)).unwrap();
+            events.iter().map(|event| event.key.0).next()
+        };
+        let add = |source, key| {
+            // SAFETY: deleted below.
+            let added = unsafe { poller.add(source, Key(key), Interest::WRITABLE, Trigger::Edge) };
+            added.unwrap()
+        };
+        let first = add(Source::descriptor(&writer), 1);
+        let second = add(Source::descriptor(&other), 2);
+        assert_eq!((next(), next(), next()), (Some(1), Some(2), None));
+        for (ticket, pipe, key) in [(&first, &writer, 3), (&second, &other, 4)] {
+            let source = Source::descriptor(pipe);
+            let trigger = Trigger::Edge;
+            let modified = poller.modify(ticket, source, Key(key), Interest::WRITABLE, trigger);
+            modified.unwrap();
+        }
+        assert_eq!(next(), Some(3));
+        poller.delete(second, Source::descriptor(&other)).unwrap();
+        assert_eq!(next(), None);
+        poller.delete(first, Source::descriptor(&writer)).unwrap();
+    }
 }

@@ -27,6 +27,8 @@ pub enum Source<'a> {
     /// A child process, which becomes readable when it has exited.
     Process(Process<'a>),
     /// A signal of this process by its number, which becomes readable when it has been delivered.
+    /// To watch it does not change its effect, which for most is to end the process: ignore or
+    /// handle it first.
     Signal(i32),
 }
 

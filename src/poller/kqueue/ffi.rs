@@ -251,6 +251,8 @@ fn kevent(
 
 /// libkqueue's `<sys/event.h>` (2.6 and 2.7).
 #[cfg(has_libkqueue)]
+// Rust 1.85 does not see that the assertion above uses them.
+#[allow(dead_code)]
 mod system {
     use std::ffi::{c_int, c_short, c_uint, c_ushort, c_void};
 

@@ -384,20 +384,6 @@ fn a24_many_threads() {
     assert_nothing_lives(census);
 }
 
-#[test]
-fn a24_events_that_nobody_fetched() {
-    let rig = Rig::new();
-    let census = rig.poller.census();
-    for key in 0..3 {
-        let event = Event::new(Key(key), Readiness::READABLE);
-        rig.poller.post(event).unwrap();
-    }
-    rig.poller.notify().unwrap();
-    assert_eq!(census().0, 3);
-    drop(rig);
-    assert_nothing_lives(census);
-}
-
 const FILE_FLAG_OVERLAPPED: u32 = 0x4000_0000;
 
 /// The server's end of a named pipe, and the pipe's name.

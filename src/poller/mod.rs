@@ -44,7 +44,6 @@ pub(crate) mod flags;
 mod io_safe;
 #[cfg(any(has_epoll, has_poll, has_kqueue))]
 mod notifier;
-#[cfg(any(has_epoll, has_poll, has_kqueue, test))]
 mod posts;
 mod source;
 mod wait;

@@ -1,5 +1,4 @@
-//! Events that come from this process: the queue behind `post`, for the backends whose kernel has
-//! none.
+//! Events that come from this process: the queue behind `post`, beside the kernel's.
 
 use std::collections::VecDeque;
 

@@ -20,7 +20,8 @@
 //! | `rearm` | a new poll for the directions, or a cancelled one if it asks for too little |
 //! | `delete` | cancel; the memory is freed when the packet has come |
 //! | `wait` | [`GetQueuedCompletionStatusEx`](https://learn.microsoft.com/en-us/windows/win32/fileio/getqueuedcompletionstatusex-func), not alertable |
-//! | `notify`, `post` | [`PostQueuedCompletionStatus`](https://learn.microsoft.com/en-us/windows/win32/fileio/postqueuedcompletionstatus) |
+//! | `notify` | [`PostQueuedCompletionStatus`](https://learn.microsoft.com/en-us/windows/win32/fileio/postqueuedcompletionstatus) |
+//! | `post` | a queue beside, and `notify` |
 //! | `Key` | kept in the socket's record, whose address is the packet's pointer |
 //! | peer closed | `AFD_POLL_DISCONNECT` (half), `AFD_POLL_ABORT` (both) |
 //! | `associate` | the port alone: operations of a pipe or file, whose packets are events |
@@ -83,6 +84,8 @@
 //!   counting of memory rests on.
 //! * Overlapped `WSARecv` and `WSASend` for sockets: they lend the kernel a buffer for each idle
 //!   connection, and are completion, not readiness: a cancelled one may have taken data.
+//! * Posted packets for `post`: the port is first come, first served, so a backlog of them would keep
+//!   the sockets waiting, and each would need memory of its own to travel in.
 //! * `ProcessSocketNotifications`: the documented way, but of Windows 11 alone.
 //! * `WSAPoll`, `select`, `WSAEventSelect`: their cost grows with what is watched, and 64 is the most
 //!   that one thread can wait for.

@@ -21,19 +21,17 @@ use crate::sync::atomic::{AtomicUsize, Ordering};
 pub(super) mod origin {
     /// A poll of AFD's has ended. The packet's pointer is the `Socket`'s.
     pub(in super::super) const AFD: usize = 1;
-    /// `notify`. No pointer.
+    /// `notify` or `post`. No pointer.
     pub(in super::super) const NOTIFY: usize = 2;
-    /// `post`. The pointer is a boxed `Event`'s.
-    pub(in super::super) const POST: usize = 3;
     /// An operation on a handle that was given to `associate`. The pointer is to the `OVERLAPPED`
     /// of a `Request`, or of a stranger.
-    pub(in super::super) const REQUEST: usize = 4;
+    pub(in super::super) const REQUEST: usize = 3;
 }
 
 /// What of a poller is alive: the test of `a24_afd_live_ops_zero` reads it.
 #[derive(Debug, Default)]
 pub(super) struct Census {
-    /// What is in the kernel's hands: requests, and posted events.
+    /// What is in the kernel's hands.
     in_flight: AtomicUsize,
     /// Pieces of memory that the kernel may be given.
     records: AtomicUsize,

@@ -14,6 +14,7 @@ use super::port::{Port, origin};
 use super::request::{Associated, List};
 use super::socket::{Aftermath, Socket};
 use crate::poller::event::{Event, Events, Interest, Key, Trigger};
+use crate::poller::posts::Posts;
 use crate::poller::source::Source;
 use crate::poller::wait::{Countdown, OneWaiter};
 use crate::poller::{Caps, Poller, check_key, unsupported};
@@ -41,6 +42,7 @@ pub struct Iocp {
     table: Mutex<Table>,
     requests: Arc<List>,
     waiter: OneWaiter<Waiter>,
+    posts: Posts,
     /// True from a `notify` until `wait` has taken its packet out, so that many are one.
     is_notified: AtomicBool,
 }
@@ -109,6 +111,7 @@ impl Poller for Iocp {
             requests: Arc::new(List::new(&port)),
             table: Mutex::default(),
             waiter: OneWaiter::new(Waiter::default()),
+            posts: Posts::default(),
             is_notified: AtomicBool::new(false),
             port,
         })
@@ -169,8 +172,9 @@ impl Poller for Iocp {
     fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         let mut waiter = self.waiter.enter()?;
         events.clear();
+        let is_more = self.posts.take_into(events);
         self.resume(&mut waiter, events);
-        let countdown = if events.is_empty() {
+        let countdown = if events.is_empty() && !is_more {
             Countdown::new(timeout)
         } else {
             Countdown::Zero
@@ -178,6 +182,9 @@ impl Poller for Iocp {
         let mut looks = 0;
         while events.room() > 0 {
             let haul = self.haul(&mut waiter, events, countdown.remaining())?;
+            if haul.is_notified || is_more {
+                self.posts.take_into(events);
+            }
             looks += 1;
             let is_moving = haul.is_resubmitted && looks < LOOKS_MAX;
             if haul.is_notified || !events.is_empty() || (countdown.is_over() && !is_moving) {
@@ -202,14 +209,8 @@ impl Poller for Iocp {
 
     fn post(&self, event: Event) -> io::Result<()> {
         check_key(event.key)?;
-        let boxed = Box::into_raw(Box::new(event));
-        self.port.census.departed();
-        self.port.post(origin::POST, boxed.cast()).inspect_err(|_| {
-            self.port.census.returned();
-            // SAFETY: `from_raw` asks for a pointer from `into_raw` that nobody else will give
-            // it: this is the one above, and its packet was refused.
-            drop(unsafe { Box::from_raw(boxed) });
-        })
+        self.posts.push(event);
+        self.notify()
     }
 }
 
@@ -331,7 +332,6 @@ impl Iocp {
                 self.is_notified.swap(false, Ordering::AcqRel);
                 haul.is_notified = true;
             }
-            origin::POST => events.push(self.receive(entry)),
             origin::REQUEST => {
                 if let Some(event) = self.requests.complete(entry.lpOverlapped.addr()) {
                     events.push(event);
@@ -339,14 +339,6 @@ impl Iocp {
             }
             other => debug_assert!(false, "a packet of unknown origin {other}"),
         }
-    }
-
-    /// Takes a posted event out of its packet.
-    fn receive(&self, entry: &OVERLAPPED_ENTRY) -> Event {
-        self.port.census.returned();
-        // SAFETY: `from_raw` asks for a pointer from `into_raw` that nobody else gives it: `post` puts
-        // such a pointer into each packet of this origin, and each packet is taken out once.
-        *unsafe { Box::from_raw(entry.lpOverlapped.cast::<Event>()) }
     }
 
     fn conclude(
@@ -397,7 +389,6 @@ impl Iocp {
         match entry.lpCompletionKey {
             // SAFETY: as in `deliver`.
             origin::AFD => drop(unsafe { Socket::from_packet(entry.lpOverlapped) }),
-            origin::POST => drop(self.receive(entry)),
             origin::REQUEST => drop(self.requests.complete(entry.lpOverlapped.addr())),
             _ => {}
         }

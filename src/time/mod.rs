@@ -19,14 +19,14 @@
 //! Guaranteed: nothing here comes early, on any system. How late it comes depends on the system, and
 //! on what the thread is doing. Today:
 //!
-//! | poller | a waiting thread is woken with a resolution of | plus |
+//! | poller | time is handed to the system in units of | what the system adds |
 //! |---|---|---|
-//! | epoll, Linux 5.11 and later | 1 ns (`epoll_pwait2`) | the thread's timer slack, 50 µs by default ([prctl(2)](https://man7.org/linux/man-pages/man2/prctl.2.html), `PR_SET_TIMERSLACK`) |
-//! | epoll, older kernels and Android | 1 ms | |
-//! | poll, Linux and the BSDs | 1 ns where there is `ppoll`, else 1 ms | as above |
-//! | kqueue | 1 ns | the kernel's own tick or coalescing |
-//! | IOCP, Windows 10 (1803) and later | about 0.5 ms (a high-resolution waitable timer) | |
-//! | IOCP, older Windows, Wine | 1 ms, on Windows often the clock interrupt's 15.6 ms | |
+//! | epoll, Linux 5.11 and later | 1 ns (`epoll_pwait2`) | the thread's timer slack, 50 µs by default ([`PR_SET_TIMERSLACK`](https://man7.org/linux/man-pages/man2/PR_SET_TIMERSLACK.2const.html)) |
+//! | epoll, older kernels, Android | 1 ms, rounded up | the same |
+//! | poll, Linux, FreeBSD, DragonFly | 1 ns (`ppoll`) | the same on Linux |
+//! | poll, others | 1 ms, rounded up | |
+//! | kqueue | 1 ns | up to a clock tick, or the coalescing of timers on Apple's systems |
+//! | IOCP | 1 ms, rounded up | up to the period of the clock interrupt, 15.6 ms by default |
 //!
 //! The clock is that of [`Instant`]: while the machine is suspended it stands still on Linux and on
 //! Apple's systems, and goes on on Windows. A timer whose moment passes meanwhile fires when the

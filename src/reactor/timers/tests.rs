@@ -294,6 +294,26 @@ fn a22_uptime_wrap() {
 }
 
 #[test]
+fn equals_fire_in_the_order_in_which_they_came() {
+    let mut bench = Bench::new(0);
+    let deadline = 5 * DAY;
+    let mut ids = Vec::new();
+    // From ever nearer, so that each would find the others at another level, if they were not at the
+    // level of the newcomer already.
+    for before in [4 * DAY, DAY, SECOND, 5_000, 70, 3] {
+        bench.insert(deadline - before);
+        for _ in 0..3 {
+            ids.push(bench.insert(deadline));
+        }
+        bench.advance(deadline - before);
+    }
+    let mut batch = WakerBatch::new();
+    assert!(!bench.timers.expire(deadline, &mut batch));
+    batch.wake_all();
+    assert_eq!(*bench.log.lock().unwrap(), ids);
+}
+
+#[test]
 fn the_end_of_time() {
     let mut bench = Bench::new(0);
     bench.insert(NEVER);

@@ -202,11 +202,26 @@ mod tests;
 #[cfg(all(test, ekio_loom))]
 mod models {
     use super::*;
+    use crate::reactor::wakers::WakerBatch;
+    use crate::sync::atomic::{AtomicBool, Ordering};
     use crate::sync::{Condvar, Mutex, lock, thread};
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Wake;
     use std::time::Duration;
+
+    /// Counts its wakes. (std's, since `Wake` knows no other `Arc`. loom need not watch it.)
+    #[derive(Default)]
+    struct Counter(AtomicUsize);
+
+    impl Wake for Counter {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 
     /// A reactor whose `wait` is a condition variable, and whose time stands still.
     struct Model {
+        is_driven: AtomicBool,
         timers: Mutex<Timers>,
         is_notified: Mutex<bool>,
         notification: Condvar,
@@ -224,13 +239,14 @@ mod models {
         }
 
         fn is_driven(&self) -> bool {
-            true
+            self.is_driven.load(Ordering::Relaxed)
         }
     }
 
     impl Model {
         fn new() -> Arc<Model> {
             Arc::new(Model {
+                is_driven: AtomicBool::new(true),
                 timers: Mutex::new(Timers::new()),
                 is_notified: Mutex::new(false),
                 notification: Condvar::new(),
@@ -258,9 +274,13 @@ mod models {
 
     /// Inserts a timer by its first poll, and leaves it there.
     fn start(host: &Arc<Model>, seconds: u64) -> Pin<Box<Timer<Model>>> {
+        start_with(host, seconds, Waker::noop())
+    }
+
+    fn start_with(host: &Arc<Model>, seconds: u64, waker: &Waker) -> Pin<Box<Timer<Model>>> {
         let deadline = clock::after(clock::now(), Duration::from_secs(seconds));
         let mut timer = Box::pin(Timer::new(deadline));
-        let mut cx = Context::from_waker(Waker::noop());
+        let mut cx = Context::from_waker(waker);
         let polled = timer.as_mut().poll_elapsed(&mut cx, || Ok(host.clone()));
         assert!(polled.is_pending());
         timer
@@ -309,6 +329,28 @@ mod models {
             });
             host.turn_until(Duration::from_secs(1_000));
             drop(resetter.join().unwrap());
+        });
+    }
+
+    /// A reactor is left by its last driver while a timer joins it. Either the timer is woken to move,
+    /// or it sees that it must not join.
+    #[test]
+    fn loom_a_timer_joins_no_reactor_that_is_left() {
+        loom::model(|| {
+            let host = Model::new();
+            let other = host.clone();
+            let starter = thread::spawn(move || {
+                let counter = std::sync::Arc::new(Counter::default());
+                (start_with(&other, 1_000, &counter.clone().into()), counter)
+            });
+            host.is_driven.store(false, Ordering::Relaxed);
+            let mut batch = WakerBatch::new();
+            host.timers().wake_all_into(&mut batch);
+            batch.wake_all();
+            let (timer, counter) = starter.join().unwrap();
+            assert!(host.timers().is_empty());
+            assert_eq!(counter.0.load(Ordering::Relaxed), 1);
+            drop(timer);
         });
     }
 }

@@ -58,7 +58,10 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 /// The same, with a reactor that the caller has entered.
-fn block_on_with<F: Future>(reactor: impl Turn + Clone + 'static, future: F) -> F::Output {
+pub(super) fn block_on_with<F: Future>(
+    reactor: impl Turn + Clone + 'static,
+    future: F,
+) -> F::Output {
     let local = Local::new();
     // The future is declared behind the scope, so it is dropped before: it may spawn to the last.
     let _scope = local.enter(Box::new(reactor.clone()));

@@ -8,8 +8,12 @@
 mod block_on;
 pub(crate) mod blocking;
 mod local;
+#[cfg(all(test, ekio_loom))]
+mod models;
 pub(crate) mod queue;
 mod sleep;
+#[cfg(test)]
+mod testing;
 
 use std::future::Future;
 use std::panic::Location;

@@ -76,13 +76,14 @@ impl Sleep {
         look: impl FnOnce() -> bool,
         turn: impl FnOnce(Option<Duration>) -> R,
     ) -> R {
-        // Release: pairs with the swap in `rouse`, which goes on to the reactor.
-        self.is_asleep.store(true, Ordering::Release);
+        // AcqRel, here and at the end: pairs with the swap in `rouse`, whose next step is to lock the
+        // reactor. Swaps rather than stores, so that every change lies behind the one before it.
+        self.is_asleep.swap(true, Ordering::AcqRel);
         // Pairs with the fence in `rouse`.
         fence(Ordering::SeqCst);
         let limit = if look() { Some(Duration::ZERO) } else { None };
         let turned = turn(limit);
-        self.is_asleep.store(false, Ordering::Relaxed);
+        self.is_asleep.swap(false, Ordering::AcqRel);
         turned
     }
 
@@ -90,8 +91,8 @@ impl Sleep {
     pub(crate) fn rouse(&self) {
         // Pairs with the fence in `sleep`.
         fence(Ordering::SeqCst);
-        // Acquire: pairs with the store in `sleep`.
-        if self.is_asleep.load(Ordering::Relaxed) && self.is_asleep.swap(false, Ordering::Acquire) {
+        // AcqRel: pairs with the swaps in `sleep`.
+        if self.is_asleep.load(Ordering::Relaxed) && self.is_asleep.swap(false, Ordering::AcqRel) {
             if let Some(reactor) = &*lock(&self.reactor) {
                 reactor.notify();
             }

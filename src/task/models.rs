@@ -61,7 +61,7 @@ fn a16_loom_wake_unschedule() {
             count.fetch_add(1, Ordering::Relaxed);
             waker.wake();
             count.fetch_add(1, Ordering::Relaxed);
-            other.wake();
+            other.wake_by_ref();
         });
         desk.run_to_end();
         waking.join().unwrap();
@@ -69,7 +69,7 @@ fn a16_loom_wake_unschedule() {
     });
 }
 
-/// The same, with the wakes on two threads.
+/// The same, with the wakes on two threads: neither hides the other.
 #[test]
 fn loom_two_wakers() {
     model(|| {
@@ -77,6 +77,7 @@ fn loom_two_wakers() {
         let future = reaches(Arc::clone(&count), 2, Arc::clone(&wakers), 2);
         let handle = desk.spawn(future);
         assert!(!desk.run());
+        wakers.lock().unwrap()[0].wake_by_ref(); // As above.
         let mut waking = Vec::new();
         for waker in wakers.lock().unwrap().drain(..) {
             let count = Arc::clone(&count);
@@ -97,25 +98,27 @@ fn loom_run_to_run() {
     model(|| {
         let (desk, count, wakers) = (Desk::new(), Arc::default(), Arc::default());
         let runs = loom::cell::UnsafeCell::new(0);
-        let mut reaches = Box::pin(reaches(Arc::clone(&count), 1, Arc::clone(&wakers), 2));
+        let mut reaches = Box::pin(reaches(Arc::clone(&count), 2, Arc::clone(&wakers), 2));
         let handle = desk.spawn(poll_fn(move |cx| {
             // SAFETY: polls come one after the other; that is what is tested.
             runs.with_mut(|runs| unsafe { *runs += 1 });
             reaches.as_mut().poll(cx)
         }));
         assert!(!desk.run());
-        let threads: Vec<_> = (0..2)
-            .map(|_| {
-                let (desk, count) = (desk.clone(), Arc::clone(&count));
-                let waker = wakers.lock().unwrap().pop().unwrap();
-                loom::thread::spawn(move || {
-                    count.store(1, Ordering::Relaxed);
+        let threads = [true, false].map(|is_by_value| {
+            let (desk, count) = (desk.clone(), Arc::clone(&count));
+            let waker = wakers.lock().unwrap().pop().unwrap();
+            loom::thread::spawn(move || {
+                count.fetch_add(1, Ordering::Relaxed);
+                if is_by_value {
                     waker.wake();
-                    // Both run what there is; in a runtime of several threads they would.
-                    desk.run();
-                })
+                } else {
+                    waker.wake_by_ref();
+                }
+                // Both run what there is; in a runtime of several threads they would.
+                desk.run();
             })
-            .collect();
+        });
         threads
             .into_iter()
             .for_each(|thread| thread.join().unwrap());

@@ -69,12 +69,12 @@
 //!
 //! # The orderings
 //!
-//! * *Wake → poll.* What was written before a wake is seen by the next poll. The release of
-//!   `wake`, `wake_by_value` and `abort` (they write even if the bits do not change) pairs with the
-//!   acquire of `start`: either of its load, or, if that saw `AGAIN`, of the `fetch_and` behind it.
-//!   All changes are read-modify-writes, so a later value heads back to every earlier wake.
-//! * *Poll → poll.* What one run wrote into the future is seen by the next. The release of `go_idle`
-//!   pairs with the acquire of the wake that pushes, and that one hands over with its queue.
+//! * *Wake → poll.* What was written before a wake is seen by the next poll. If the wake pushed, the
+//!   queue hands it over. If it left `AGAIN`, its release pairs with the acquire of the `fetch_and` in
+//!   `start` that takes `AGAIN` away. It writes even if the bits do not change: each change of the
+//!   word is a read-modify-write, so that an acquire reaches all the wakes before it.
+//! * *Run → run.* What one run wrote into the future and the link, the next one and its pusher see:
+//!   the release of `go_idle` pairs with the acquire of the wake that pushes.
 //! * *Complete → join.* The release of `complete` pairs with the acquire of `load`, `set_join_waker`,
 //!   `clear_join_waker` and `drop_join`.
 //! * *Slot.* The release of `set_join_waker` pairs with the acquire of `complete`.
@@ -156,10 +156,10 @@ impl State {
 
     /// Transition 2.
     pub(super) fn start(&self) -> Start {
-        // Acquire: pairs with the wakes.
-        let mut word = self.0.load(Ordering::Acquire);
+        // Relaxed: what the wake that pushed has to say came through the queue.
+        let mut word = self.0.load(Ordering::Relaxed);
         if word & (AGAIN | COMPLETE) == AGAIN {
-            // Acquire: pairs with the wakes that came after that load.
+            // Acquire: pairs with the wakes that left `AGAIN`.
             word = self.0.fetch_and(!AGAIN, Ordering::Acquire);
         }
         if word & COMPLETE != 0 {
@@ -203,7 +203,7 @@ impl State {
             }
             let is_active = word & ACTIVE != 0;
             let marked = word | flags | if is_active { AGAIN } else { ACTIVE };
-            // AcqRel: release pairs with `start`, acquire with `go_idle`.
+            // AcqRel: release pairs with the `fetch_and` in `start`, acquire with `go_idle`.
             match self.exchange(word, marked, Ordering::AcqRel) {
                 Ok(_) if is_active => return Woken::Noted,
                 Ok(_) => return Woken::Push,
@@ -226,7 +226,8 @@ impl State {
             }
             let is_active = word & ACTIVE != 0;
             let marked = word | if is_active { AGAIN } else { ACTIVE };
-            // AcqRel: release pairs with `start` and with who frees, acquire with `go_idle`.
+            // AcqRel: release pairs with the `fetch_and` in `start` and with who frees, acquire with
+            // `go_idle`.
             match self.exchange(word, marked - REFERENCE, Ordering::AcqRel) {
                 Ok(_) if is_active => return Woken::Noted,
                 Ok(_) => return Woken::Push,
@@ -269,10 +270,11 @@ impl State {
     /// The `JoinHandle` takes its leave. If the answer is complete, nothing was changed and the
     /// output is its to drop; else the completer will do that, and the slot is the handle's again.
     pub(super) fn drop_join(&self) -> Snapshot {
+        // Acquire: pairs with `complete`, as it does where the exchange fails.
         let mut word = self.0.load(Ordering::Acquire);
         while word & COMPLETE == 0 {
-            // Acquire: pairs with `complete`, should the exchange fail.
-            match self.exchange(word, word & !(JOIN | JOIN_WAKER), Ordering::AcqRel) {
+            // Relaxed: the completer, who finds `JOIN` clear, reads nothing of the handle's.
+            match self.exchange(word, word & !(JOIN | JOIN_WAKER), Ordering::Relaxed) {
                 Ok(_) => break,
                 Err(actual) => word = actual,
             }

@@ -1,0 +1,57 @@
+//! A reactor without events, for unit tests and models.
+
+use std::io;
+use std::time::Duration;
+
+use super::sleep::Turn;
+use crate::sync::{Arc, Condvar, Mutex, lock};
+
+/// Something to sleep in until somebody notifies.
+#[derive(Clone, Default)]
+pub(super) struct Couch(Arc<Parts>);
+
+#[derive(Default)]
+struct Parts {
+    state: Mutex<State>,
+    is_notified: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    is_notified: bool,
+    notifications: usize,
+    turns: usize,
+}
+
+impl Couch {
+    pub(super) fn new() -> Couch {
+        Couch::default()
+    }
+
+    pub(super) fn notifications(&self) -> usize {
+        lock(&self.0.state).notifications
+    }
+
+    pub(super) fn turns(&self) -> usize {
+        lock(&self.0.state).turns
+    }
+}
+
+impl Turn for Couch {
+    fn turn(&self, limit: Option<Duration>) -> io::Result<()> {
+        let mut state = lock(&self.0.state);
+        state.turns += 1;
+        while limit.is_none() && !state.is_notified {
+            state = self.0.is_notified.wait(state).unwrap();
+        }
+        state.is_notified = false;
+        Ok(())
+    }
+
+    fn notify(&self) {
+        let mut state = lock(&self.0.state);
+        state.notifications += 1;
+        state.is_notified = true;
+        self.0.is_notified.notify_one();
+    }
+}

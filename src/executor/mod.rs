@@ -12,7 +12,7 @@ mod local;
 mod models;
 pub(crate) mod queue;
 mod sleep;
-#[cfg(test)]
+#[cfg(all(test, ekio_loom))]
 mod testing;
 
 use std::future::Future;

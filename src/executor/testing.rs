@@ -20,7 +20,6 @@ struct Parts {
 struct State {
     is_notified: bool,
     notifications: usize,
-    turns: usize,
 }
 
 impl Couch {
@@ -31,16 +30,11 @@ impl Couch {
     pub(super) fn notifications(&self) -> usize {
         lock(&self.0.state).notifications
     }
-
-    pub(super) fn turns(&self) -> usize {
-        lock(&self.0.state).turns
-    }
 }
 
 impl Turn for Couch {
     fn turn(&self, limit: Option<Duration>) -> io::Result<()> {
         let mut state = lock(&self.0.state);
-        state.turns += 1;
         while limit.is_none() && !state.is_notified {
             state = self.0.is_notified.wait(state).unwrap();
         }

@@ -103,10 +103,7 @@ fn a_panic_is_the_output_of_its_task_alone() {
             yield_now().await;
             7
         });
-        let error = spawn_local(async { panic_silently() })
-            .await
-            .map(|()| ())
-            .unwrap_err();
+        let error = spawn_local(async { panic_silently() }).await.unwrap_err();
         assert!(error.is_panic() && !error.is_cancelled());
         assert_eq!(error.into_panic().downcast_ref(), Some(&"on purpose"));
         assert_eq!(sibling.await.unwrap(), 7);
@@ -530,7 +527,7 @@ fn spawn_blocking_works_on_any_executor_and_outside_of_all() {
     ] {
         assert!(name.starts_with("ekio-blocking-"), "{name}");
     }
-    let error = futures_lite::future::block_on(spawn_blocking(|| panic_silently())).map(|()| ());
+    let error = futures_lite::future::block_on(spawn_blocking(|| panic_silently()));
     assert!(error.unwrap_err().is_panic());
 }
 
@@ -635,7 +632,9 @@ fn a_task_may_wake_itself() {
             }
             self.0 -= 1;
             cx.waker().wake_by_ref();
-            cx.waker().clone().wake();
+            let other = cx.waker().clone();
+            cx.waker().wake_by_ref();
+            other.wake();
             Poll::Pending
         }
     }

@@ -70,9 +70,10 @@ const UNSAFE: &[(&str, &str)] = &[
         "src/poller/epoll.rs",
         "the call epoll_pwait2, which rustix has with no way back only",
     ),
+    ("src/poller/kqueue.rs", "closes its queue at home only"),
     (
-        "src/poller/kqueue.rs",
-        "closes its queue at home only; looks at a socket by number",
+        "src/poller/kqueue/verdict.rs",
+        "looks at a socket by number",
     ),
     ("src/poller/kqueue/ffi.rs", "the calls kqueue and kevent"),
     ("src/poller/poll.rs", "the calls ppoll and poll"),

@@ -4,13 +4,15 @@
 //! meets them all; the figures are medians over the rounds.
 
 mod executors;
+mod timers;
 
 /// How often each contender has its turn.
 const ROUNDS: usize = 7;
 
-const BENCHES: [(&str, fn()); 2] = [
+const BENCHES: [(&str, fn()); 3] = [
     ("spawn-join", executors::spawn_join),
     ("yield", executors::yield_now),
+    ("timer", timers::timer),
 ];
 
 fn main() {

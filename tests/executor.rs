@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
-use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
@@ -597,18 +597,14 @@ fn b_drop_runtime() {
 /// Wakers of the root outlive its `block_on`, and are good for nothing and harmless then.
 #[test]
 fn a_waker_of_the_root_outlives_it() {
-    struct Kept(Mutex<Option<Waker>>);
-    impl Wake for Kept {
-        fn wake(self: Arc<Self>) {}
-    }
     let _watchdog = Watchdog::start();
-    let kept = Arc::new(Kept(Mutex::new(None)));
+    let kept = Arc::new(Mutex::new(None));
     let keeper = Arc::clone(&kept);
     block_on(poll_fn(move |cx| {
-        *keeper.0.lock().unwrap() = Some(cx.waker().clone());
+        *keeper.lock().unwrap() = Some(cx.waker().clone());
         Poll::Ready(())
     }));
-    let waker = kept.0.lock().unwrap().take().unwrap();
+    let waker: Waker = kept.lock().unwrap().take().unwrap();
     thread::spawn({
         let waker = waker.clone();
         move || waker.wake()

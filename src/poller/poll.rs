@@ -374,6 +374,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no poll(2)")]
     fn a_nudge_is_not_a_notification() {
         let poller = Poll::new().unwrap();
         poller.notifier.notify().unwrap();

@@ -461,10 +461,10 @@ fn a15_hostile_waker_timers() {
                 poll_with(nap.as_mut(), &Hostile::waker(&hoard, &done))
             });
             let waiting = polled.filter(Poll::is_pending).count();
-            while done.count() < waiting {
+            // (On a slow machine one may fire between its two polls: woken, and not among `waiting`.)
+            while done.count() < waiting || !naps.iter().all(|nap| nap.is_elapsed()) {
                 sleep(100 * MICRO).await;
             }
-            assert!(naps.iter().all(|nap| nap.is_elapsed()));
         }
         let left: Vec<_> = std::mem::take(&mut *hoard.lock().unwrap());
         drop(left);
@@ -475,7 +475,8 @@ fn a15_hostile_waker_timers() {
 fn starting_polling_and_dropping_allocates_nothing() {
     let _watchdog = Watchdog::start();
     ekio::block_on(async {
-        sleep(MICRO).await; // What is made once is made now.
+        // What is made once is made now, also what needs a thread that really sleeps.
+        sleep(10_000 * MICRO).await;
         let before = ALLOCATIONS.get();
         for _ in 0..100 {
             let mut nap = pin!(sleep(HOUR));

@@ -503,11 +503,13 @@ fn a15_hostile_waker() {
         for waker in [&waker, &counting, &waker, &waker] {
             assert!(poll_with(task.as_mut(), waker).is_pending());
         }
-        let mut timer = Box::pin(ekio::time::sleep(Duration::from_millis(1)));
-        let mut neighbour = Box::pin(ekio::time::sleep(Duration::from_millis(1)));
+        // Long enough to be polled before it is over, by Miri too.
+        let nap = Duration::from_millis(if cfg!(miri) { 2_000 } else { 50 });
+        let mut timer = Box::pin(ekio::time::sleep(nap));
+        let mut neighbour = Box::pin(ekio::time::sleep(nap));
         assert!(poll_with(timer.as_mut(), &waker).is_pending());
         assert!(poll_with(neighbour.as_mut(), &counting).is_pending());
-        ekio::time::sleep(Duration::from_millis(5)).await;
+        ekio::time::sleep(2 * nap).await;
         assert_eq!(task.await.unwrap(), 3);
     });
     assert!(

@@ -16,7 +16,8 @@
 //!
 //! The variable `EKIO_POLLER` overrides the default. Private cfgs, for our own CI, take a noun
 //! away and thereby force the fallback: `RUSTFLAGS="--cfg ekio_no_pwait2"` and so on, one for each
-//! entry of [`FALLBACKS`].
+//! entry of [`FALLBACKS`]. Those that begin with `ekio_stand_in_` put something of the tests' in the
+//! place of what this machine's system lacks.
 
 use std::{env, process::Command};
 
@@ -24,17 +25,38 @@ use std::{env, process::Command};
 const POLLERS: [&str; 4] = ["epoll", "kqueue", "poll", "iocp"];
 
 /// Nouns that can be taken away by `--cfg ekio_no_<noun>`.
-const FALLBACKS: [&str; 5] = ["pwait2", "ppoll", "pidfd", "eventfd", "evfilt_user"];
+const FALLBACKS: [&str; 6] = [
+    "pwait2",
+    "ppoll",
+    "pidfd",
+    "eventfd",
+    "evfilt_user",
+    "wait_packets",
+];
+
+/// Nouns for which tests have a stand-in, put in the system's place by `--cfg ekio_stand_in_<noun>`.
+const STAND_INS: [&str; 1] = ["wait_packets"];
 
 /// Nouns that describe the target and have no fallback to force.
-const FACTS: [&str; 7] = [
+const FACTS: [&str; 18] = [
     "libkqueue",
+    "errno_location",
+    "errno_error",
+    "errno_errno",
     "evfilt_except",
     "pipe2",
     "pollrdhup",
     "sock_cloexec",
     "msg_nosignal",
     "so_nosigpipe",
+    "reuseport",
+    "abstract_names",
+    "coarse_clock",
+    "std_os_android",
+    "so_peercred",
+    "getpeereid",
+    "local_peerpid",
+    "fibers",
 ];
 
 fn main() {
@@ -64,6 +86,7 @@ fn main() {
 /// What Cargo says of the target.
 struct Target {
     os: String,
+    arch: String,
     vendor: String,
     is_unix: bool,
     is_windows: bool,
@@ -74,6 +97,7 @@ impl Target {
     fn from_cargo() -> Target {
         Target {
             os: env::var("CARGO_CFG_TARGET_OS").unwrap_or_default(),
+            arch: env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default(),
             vendor: env::var("CARGO_CFG_TARGET_VENDOR").unwrap_or_default(),
             is_unix: env::var_os("CARGO_CFG_UNIX").is_some(),
             is_windows: env::var_os("CARGO_CFG_WINDOWS").is_some(),
@@ -108,6 +132,17 @@ impl Target {
             &["poll"]
         } else {
             &[]
+        }
+    }
+
+    /// What libc calls the function that says where `errno` is: `__errno_location`, `__error`, or
+    /// `__errno`.
+    fn errno(&self) -> Option<&'static str> {
+        match self.os.as_str() {
+            "linux" | "dragonfly" => Some("errno_location"),
+            "freebsd" => Some("errno_error"),
+            "android" | "netbsd" | "openbsd" => Some("errno_errno"),
+            _ => self.is_apple().then_some("errno_error"),
         }
     }
 
@@ -148,8 +183,22 @@ impl Target {
                 nouns.push(*name);
             }
         }
+        nouns.extend(self.is_windows.then_some("wait_packets"));
         let plain_linux = self.os == "linux";
+        if self.is_linux() || self.is_apple() || self.is_bsd() {
+            nouns.push("reuseport");
+        }
+        if self.is_apple() || self.is_bsd() {
+            nouns.push("getpeereid");
+        }
+        if self.is_apple() {
+            nouns.push("local_peerpid");
+        }
+        if self.os == "android" {
+            nouns.push("std_os_android");
+        }
         if self.is_linux() {
+            nouns.extend(["abstract_names", "coarse_clock", "so_peercred"]);
             nouns.extend(["eventfd", "pipe2", "sock_cloexec", "msg_nosignal"]);
             nouns.push("pollrdhup");
         }
@@ -174,6 +223,7 @@ impl Target {
         if self.is_apple() {
             nouns.push("so_nosigpipe");
         }
+        nouns.extend(self.errno());
         // NetBSD has EVFILT_USER since 10.0 only and OpenBSD only lately; Rust supports older ones.
         if self.is_apple() || matches!(self.os.as_str(), "freebsd" | "dragonfly") {
             nouns.push("evfilt_user");
@@ -183,6 +233,11 @@ impl Target {
         }
         if self.is_linux() && poller == "kqueue" {
             nouns.push("evfilt_user");
+        }
+        // Where the crate corosensei can switch stacks, for an example; Cargo.toml has the same list.
+        let is_elf_too = matches!(self.arch.as_str(), "x86" | "aarch64" | "riscv64");
+        if self.arch == "x86_64" || self.is_unix && is_elf_too {
+            nouns.push("fibers");
         }
         nouns
     }
@@ -196,6 +251,9 @@ fn declare_cfgs() {
     }
     for noun in FALLBACKS {
         println!("cargo::rustc-check-cfg=cfg(ekio_no_{noun})");
+    }
+    for noun in STAND_INS {
+        println!("cargo::rustc-check-cfg=cfg(ekio_stand_in_{noun})");
     }
     println!(
         "cargo::rustc-check-cfg=cfg(poller, values(\"{}\"))",

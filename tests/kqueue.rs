@@ -62,6 +62,33 @@ fn an_exit_is_told_in_the_way_of_the_trigger() {
     }
 }
 
+/// What goes on being true is told at every `wait`, but not at the cost of all others.
+#[test]
+fn an_exit_shares_a_list_for_one() {
+    let mut rig = Rig::<Kqueue>::with_room_for(1);
+    let mut child = obedient_child();
+    let (near, far) = tcp_pair();
+    let exit = rig.add(Source::process(&child), 1, READABLE, Trigger::Level);
+    let data = rig.add(Source::socket(&near), 2, READABLE, Trigger::Level);
+    let_exit(&mut child);
+    assert_eq!(rig.wait(None), [exited(1)]);
+    send(&far, b"x");
+    let mut told = [0; 2];
+    for _ in 0..10 {
+        for event in rig.wait(None) {
+            told[event.key.0 as usize - 1] += 1;
+        }
+    }
+    assert_eq!(told, [5, 5], "(the child, the socket)");
+    rig.delete(data, Source::socket(&near));
+    // Alone, it is told each time.
+    for _ in 0..4 {
+        assert_eq!(rig.wait(None), [exited(1)]);
+    }
+    assert!(child.wait().unwrap().success());
+    rig.delete(exit, Source::process(&child));
+}
+
 #[test]
 fn an_exit_that_nobody_wants_yet_is_kept() {
     for trigger in TRIGGERS {

@@ -14,6 +14,7 @@
 //! |---|---|
 //! | `new` | [`epoll_create1`](https://man7.org/linux/man-pages/man2/epoll_create.2.html) and [`eventfd`](https://man7.org/linux/man-pages/man2/eventfd.2.html) |
 //! | `add`, `modify`, `delete` | [`epoll_ctl`](https://man7.org/linux/man-pages/man2/epoll_ctl.2.html) with `EPOLL_CTL_ADD`, `MOD`, `DEL` |
+//! | `abandon` | nothing: the last `close` deletes |
 //! | `rearm` | nothing: `EPOLLET` arms itself |
 //! | `wait` | [`epoll_pwait2`](https://man7.org/linux/man-pages/man2/epoll_wait.2.html) (5.11, nanoseconds), else `epoll_wait` (milliseconds) |
 //! | `notify` | `write` to the eventfd, which stands in the table with `EPOLLET` |
@@ -37,7 +38,9 @@
 //!   ([epoll(7), Q6](https://man7.org/linux/man-pages/man7/epoll.7.html)): while a duplicate of the
 //!   descriptor lives (`dup`, `fork`), its entry lives too, and goes on reporting with the old key;
 //!   and once the number is closed no call can name the entry any more. Hence "delete before close"
-//!   (`a03_fd_reuse_dup`).
+//!   (`a03_fd_reuse_dup`). Only who knows that there is no duplicate may `abandon` a source, and spare
+//!   the call. A child process has one between its `fork` and its `exec`, which closes it; what its
+//!   entry reports till then has an old key.
 //! * *`EPOLLHUP` and `EPOLLERR` cannot be masked*, and may come alone: a pipe whose writer is gone
 //!   gives `HUP` without `IN` (`a11_hup_err_alone`). With a mask of zero they still come, in level
 //!   mode at every wait. So a source of no interest is in the table with `EPOLLET`, which makes it
@@ -191,6 +194,13 @@ impl Poller for Epoll {
         }
     }
 
+    fn abandon(&self, ticket: Ticket, _source: Source<'_>) -> io::Result<()> {
+        // The entry goes with the last descriptor of its open file description; with that of a
+        // process, which is in the ticket, now.
+        drop(ticket);
+        Ok(())
+    }
+
     fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         self.home.check()?;
         let mut batch = self.waiter.enter()?;
@@ -274,7 +284,9 @@ impl Ticket {
                 io::ErrorKind::InvalidInput,
                 "this ticket belongs to a source of another kind",
             )),
-            (Source::Signal(_), _) => Err(unsupported("epoll does not watch signals yet")),
+            (Source::Signal(_), _) => Err(unsupported(
+                "epoll does not watch signals: see ekio::signal",
+            )),
         }
     }
 }

@@ -32,7 +32,7 @@ pub unsafe trait IoSafe {
     fn source(&self) -> Source<'_>;
 }
 
-/// Each of these types closes its descriptor when it is dropped and at no other time.
+/// None of these types closes its source as long as it is only shared.
 macro_rules! sources {
     ($kind:ident: $($source:ty),* $(,)?) => {
         $(impl Owned for $source {
@@ -49,7 +49,8 @@ trait Owned {
 }
 
 // SAFETY: the same source each time, because `Owned` is private and implemented, below, for types
-// of `std` alone that have no way to close or exchange what they own but to be dropped.
+// of `std` and `sys` alone that have no way to close or exchange what they own by a shared
+// reference.
 unsafe impl<T: Owned> IoSafe for T {
     fn source(&self) -> Source<'_> {
         self.owned_source()
@@ -75,4 +76,11 @@ sources!(
 );
 
 #[cfg(windows)]
-sources!(socket: std::os::windows::io::OwnedSocket);
+sources!(
+    socket: std::os::windows::io::OwnedSocket,
+    crate::sys::UnixStream,
+    crate::sys::UnixListener,
+);
+
+// It is reaped by `&mut self` alone.
+sources!(process: std::process::Child);

@@ -20,6 +20,7 @@
 //! | `modify` | `EV_DELETE` of the old lines and `EV_ADD` of new ones, in one call |
 //! | `rearm` | nothing: `EV_CLEAR` arms itself |
 //! | `delete` | `EV_DELETE` |
+//! | `abandon` | the same: closing would do for the kernel, but not for libkqueue |
 //! | `wait` | `kevent` without changes (nanoseconds) |
 //! | `notify` | [`EVFILT_USER`](https://man.freebsd.org/cgi/man.cgi?kevent(2)) with `NOTE_TRIGGER`; on NetBSD and OpenBSD a pipe |
 //! | `post` | a queue beside, and `notify` |
@@ -124,6 +125,7 @@ use std::io;
 use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -139,7 +141,7 @@ use super::source::{Source, check_watchable};
 use super::wait::{Countdown, OneWaiter};
 use super::{Caps, Poller, check_key, unsupported};
 use crate::sync::{Mutex, lock};
-use crate::sys::ForkGuard;
+use crate::sys::{ForkGuard, metadata_of};
 
 /// The most events that one system call brings: libkqueue's own bound.
 const BATCH_MAX: usize = 512;
@@ -477,11 +479,10 @@ impl Kqueue {
         is_notified
     }
 
-    /// Takes what there is to tell without the kernel, and says whether posts are left.
+    /// Takes what there is to tell without the kernel, and says whether something is left.
     fn take_own(&self, round: u64, events: &mut Events) -> bool {
         let is_more = self.posts.take_into(events);
-        lock(&self.table).take_due(round, events);
-        is_more
+        lock(&self.table).take_due(round, events) || is_more
     }
 
     /// Tells a waiter that there is something to tell without the kernel.
@@ -594,8 +595,8 @@ fn file_of(source: Source<'_>) -> io::Result<File> {
         identity: None,
     };
     if cfg!(has_libkqueue) {
-        let status = rustix::fs::fstat(fd)?;
-        file.identity = Some((status.st_dev as u64, status.st_ino as u64));
+        let metadata = metadata_of(fd)?;
+        file.identity = Some((metadata.dev(), metadata.ino()));
     }
     Ok(file)
 }

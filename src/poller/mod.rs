@@ -63,11 +63,13 @@ pub(crate) mod script;
 use std::io;
 use std::time::Duration;
 
+pub(crate) use crate::sys::ForkGuard;
+pub(crate) use crate::sys::coarse_clock;
 pub use crate::sys::{AsSocket, BorrowedSocket};
 pub use event::{Event, Events, Interest, Key, Readiness, Trigger};
 pub use io_safe::IoSafe;
+pub(crate) use source::{Label, addresses, check_watchable, set_nonblocking};
 pub use source::{Process, Source};
-pub(crate) use source::{check_watchable, set_nonblocking};
 
 /// The poller that `build.rs` chose.
 #[cfg(poller = "epoll")]
@@ -163,7 +165,7 @@ pub trait Poller: Sized + Send + Sync {
     ///
     /// # Safety
     ///
-    /// * [`delete`](Poller::delete) the source before it is closed.
+    /// * [`delete`](Poller::delete) or [`abandon`](Poller::abandon) the source before it is closed.
     ///
     /// A breach may deliver events of one source under the key of another. It never touches freed
     /// memory.
@@ -195,6 +197,15 @@ pub trait Poller: Sized + Send + Sync {
     ///
     /// A source that the kernel has forgotten by itself is not an error.
     fn delete(&self, ticket: Self::Ticket, source: Source<'_>) -> io::Result<()>;
+
+    /// Takes out a source that the caller closes next, and that has no duplicate (`dup`, a descriptor
+    /// passed on). Where closing is deleting, this is no system call; elsewhere it is `delete`.
+    ///
+    /// Until it is closed there may be events of it, and as long as there is a duplicate after all (a
+    /// child process between its `fork` and its `exec` has one): so its key stays out of use.
+    fn abandon(&self, ticket: Self::Ticket, source: Source<'_>) -> io::Result<()> {
+        self.delete(ticket, source)
+    }
 
     /// Sleeps until there is an event, a notification, or until `timeout` is over (`None` is never),
     /// and puts the events into the cleared list.

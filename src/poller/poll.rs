@@ -16,6 +16,7 @@
 //! |---|---|
 //! | `new` | a table, and a notifier ([`eventfd`](https://man7.org/linux/man-pages/man2/eventfd.2.html), or a pipe) in the first line of the array |
 //! | `add`, `modify`, `delete`, `rearm` | a change of the table, copied into the array before the next call; a waiter that sleeps already is interrupted by the notifier, and goes round |
+//! | `abandon` | as `delete`: no system call but for a waiter that sleeps |
 //! | `wait` | [`ppoll`](https://man7.org/linux/man-pages/man2/poll.2.html) (nanoseconds), else `poll` (milliseconds) |
 //! | `notify` | `write` to the notifier |
 //! | `post` | a queue beside, and `notify` |
@@ -290,7 +291,7 @@ fn descriptor_of(source: Source<'_>) -> io::Result<(i32, Option<OwnedFd>)> {
             let pidfd = sys::open_process(process.id())?;
             Ok((pidfd.as_raw_fd(), Some(pidfd)))
         }
-        Source::Signal(_) => Err(unsupported("poll does not watch signals")),
+        Source::Signal(_) => Err(unsupported("poll does not watch signals: see ekio::signal")),
     }
 }
 
@@ -302,8 +303,14 @@ fn look(fd: BorrowedFd<'_>) -> io::Result<i16> {
         events: 0,
         revents: 0,
     }];
-    sleep::sleep(&mut line, Some(Duration::ZERO))?;
-    Ok(line[0].revents)
+    loop {
+        match sleep::sleep(&mut line, Some(Duration::ZERO)) {
+            Ok(_) => return Ok(line[0].revents),
+            // A signal that is pending ends even a call that does not sleep.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// The system call that blocks, in nanoseconds if the system takes them.

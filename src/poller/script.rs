@@ -7,6 +7,7 @@
 //! thread, clock or system call in it, and it runs under Miri and loom.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -16,6 +17,15 @@ use super::wait::OneWaiter;
 use super::{Caps, Poller, check_key};
 use crate::sync::{Mutex, lock};
 
+/// Something that a test does.
+pub(crate) struct Deed(Box<dyn FnOnce() + Send>);
+
+impl fmt::Debug for Deed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Deed")
+    }
+}
+
 /// What happens in one `wait`.
 #[derive(Debug)]
 pub(crate) enum Act {
@@ -23,6 +33,14 @@ pub(crate) enum Act {
     Ready(Vec<(usize, Readiness)>),
     /// The kernel answers an error.
     Fail(io::ErrorKind),
+    /// The test does something meanwhile, and the wait brings nothing.
+    Meanwhile(Deed),
+}
+
+impl Act {
+    pub(crate) fn meanwhile(deed: impl FnOnce() + Send + 'static) -> Act {
+        Act::Meanwhile(Deed(Box::new(deed)))
+    }
 }
 
 /// A call that was made.
@@ -53,6 +71,7 @@ struct Stage {
     posts: VecDeque<Event>,
     is_notified: bool,
     add_error: Option<io::ErrorKind>,
+    rearm_error: Option<io::ErrorKind>,
 }
 
 impl<const NEEDS_REARM: bool> Script<NEEDS_REARM> {
@@ -64,6 +83,11 @@ impl<const NEEDS_REARM: bool> Script<NEEDS_REARM> {
     /// Makes the next `add` fail.
     pub(crate) fn fail_next_add(&self, kind: io::ErrorKind) {
         lock(&self.stage).add_error = Some(kind);
+    }
+
+    /// Makes the next `rearm` fail.
+    pub(crate) fn fail_next_rearm(&self, kind: io::ErrorKind) {
+        lock(&self.stage).rearm_error = Some(kind);
     }
 
     /// The calls since this was last asked.
@@ -125,10 +149,12 @@ impl<const NEEDS_REARM: bool> Poller for Script<NEEDS_REARM> {
     }
 
     fn rearm(&self, ticket: &usize, directions: Interest) -> io::Result<()> {
-        lock(&self.stage)
-            .calls
-            .push(Call::Rearm(*ticket, directions));
-        Ok(())
+        let mut stage = lock(&self.stage);
+        stage.calls.push(Call::Rearm(*ticket, directions));
+        stage
+            .rearm_error
+            .take()
+            .map_or(Ok(()), |kind| Err(kind.into()))
     }
 
     fn delete(&self, ticket: usize, _source: Source<'_>) -> io::Result<()> {
@@ -155,6 +181,10 @@ impl<const NEEDS_REARM: bool> Poller for Script<NEEDS_REARM> {
                 }
             }
             Some(Act::Fail(kind)) => return Err(kind.into()),
+            Some(Act::Meanwhile(deed)) => {
+                drop(stage);
+                (deed.0)();
+            }
             // The time-out passes, or the notification has ended the wait.
             None => assert!(
                 is_notified || !events.is_empty() || timeout.is_some(),

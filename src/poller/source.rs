@@ -2,7 +2,8 @@
 
 use std::io;
 
-use crate::sys::{AsSocket, BorrowedSocket};
+pub(crate) use crate::sys::addresses;
+use crate::sys::{self, AsSocket, BorrowedSocket, RawSocket};
 
 /// Something whose events a [`Poller`](super::Poller) can report.
 ///
@@ -13,8 +14,10 @@ use crate::sys::{AsSocket, BorrowedSocket};
 /// |---|---|---|---|---|
 /// | socket | yes | yes | yes | yes |
 /// | descriptor | all but regular files and folders | the same | the same | there are none |
-/// | process | with pidfd | with pidfd | yes | not yet |
-/// | signal | not yet | not yet | yes | not yet |
+/// | process | with pidfd | with pidfd | yes | yes |
+/// | signal | no | no | yes | there are none |
+///
+/// [`ekio::signal`](crate::signal) works everywhere, by a handler and a descriptor.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Source<'a> {
@@ -50,6 +53,50 @@ impl<'a> Source<'a> {
     }
 }
 
+/// A source as a number, for who tells of it without owning it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Label {
+    Socket(RawSocket),
+    #[cfg(unix)]
+    Descriptor(std::os::fd::RawFd),
+    /// Its number; that of its handle, where it has no other name.
+    Process(ProcessNumber),
+    Signal(i32),
+}
+
+#[cfg(unix)]
+type ProcessNumber = u32;
+#[cfg(windows)]
+type ProcessNumber = u64;
+
+impl Label {
+    /// What kind of number it is, and the number.
+    pub(crate) fn name(self) -> (&'static str, u64) {
+        match self {
+            Label::Socket(socket) => ("socket", sys::to_number(socket)),
+            #[cfg(unix)]
+            Label::Descriptor(fd) => ("descriptor", sys::to_number(fd)),
+            #[cfg(unix)]
+            Label::Process(number) => ("process", u64::from(number)),
+            #[cfg(windows)]
+            Label::Process(number) => ("process", number),
+            Label::Signal(number) => ("signal", u64::from(number.unsigned_abs())),
+        }
+    }
+}
+
+impl Source<'_> {
+    pub(crate) fn label(self) -> Label {
+        match self {
+            Source::Socket(socket) => Label::Socket(sys::to_raw(socket)),
+            #[cfg(unix)]
+            Source::Descriptor(fd) => Label::Descriptor(std::os::fd::AsRawFd::as_raw_fd(&fd)),
+            Source::Process(process) => Label::Process(process.number()),
+            Source::Signal(number) => Label::Signal(number),
+        }
+    }
+}
+
 /// A child process that has not been waited for, as the system names it: by its number on Unix,
 /// by its handle on Windows.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +123,10 @@ impl<'a> Process<'a> {
     pub fn id(&self) -> u32 {
         self.id
     }
+
+    fn number(&self) -> ProcessNumber {
+        self.id
+    }
 }
 
 #[cfg(windows)]
@@ -93,13 +144,18 @@ impl<'a> Process<'a> {
     pub fn handle(&self) -> std::os::windows::io::BorrowedHandle<'a> {
         self.handle
     }
+
+    fn number(&self) -> ProcessNumber {
+        use std::os::windows::io::AsRawHandle as _;
+        self.handle.as_raw_handle().addr() as u64
+    }
 }
 
 /// Refuses a source that is always ready. Sockets pay nothing for it.
 pub(crate) fn check_watchable(source: Source<'_>) -> io::Result<()> {
     match source {
         #[cfg(unix)]
-        Source::Descriptor(fd) if crate::sys::is_always_ready(fd)? => Err(super::unsupported(
+        Source::Descriptor(fd) if sys::is_always_ready(fd)? => Err(super::unsupported(
             "regular files and folders are always ready: no event queue can watch them",
         )),
         _ => Ok(()),
@@ -110,9 +166,9 @@ pub(crate) fn check_watchable(source: Source<'_>) -> io::Result<()> {
 pub(crate) fn set_nonblocking(source: Source<'_>) -> io::Result<()> {
     match source {
         #[cfg(unix)]
-        Source::Socket(fd) | Source::Descriptor(fd) => crate::sys::set_fd_nonblocking(fd),
+        Source::Socket(fd) | Source::Descriptor(fd) => sys::set_fd_nonblocking(fd),
         #[cfg(windows)]
-        Source::Socket(socket) => crate::sys::set_socket_nonblocking(socket),
+        Source::Socket(socket) => sys::set_socket_nonblocking(socket),
         Source::Process(_) | Source::Signal(_) => Ok(()),
     }
 }

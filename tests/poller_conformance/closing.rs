@@ -133,6 +133,25 @@ pub fn half_close_rst<P: Poller>(trigger: Trigger) {
     rig.delete(ticket, source);
 }
 
+/// Who waits for urgent data too is told of the end as often as others, and not at every wait.
+pub fn gone_with_priority<P: Poller>() {
+    if !P::CAPS.priority {
+        return skipped("this poller does not watch urgent data");
+    }
+    let mut rig = Rig::<P>::new();
+    let (near, far) = tcp_pair();
+    let source = Source::socket(&near);
+    let interest = Interest::BOTH | Interest::PRIORITY;
+    let ticket = rig.add(source, 1, interest, Trigger::Edge);
+    rig.expect(1, Readiness::WRITABLE);
+    reset(far);
+    rig.expect(1, Readiness::READABLE);
+    rig.settle();
+    rig.forget();
+    rig.expect_silence();
+    rig.delete(ticket, source);
+}
+
 /// Row a12: whatever happens to a source of no interest, nothing is reported, and the time-out is
 /// kept.
 pub fn empty_interest_idle<P: Poller>(trigger: Trigger) {

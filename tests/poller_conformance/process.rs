@@ -20,6 +20,18 @@ pub fn child() -> Child {
         .unwrap_or_else(|error| panic!("{program}: {error}"))
 }
 
+/// A child that exits at once.
+fn short_lived() -> Child {
+    let mut command = if cfg!(windows) {
+        let mut command = Command::new("cmd.exe");
+        command.args(["/c", "exit"]);
+        command
+    } else {
+        Command::new("true")
+    };
+    command.spawn().unwrap()
+}
+
 /// Lets it exit, and buries it.
 pub fn end(child: &mut Child) {
     drop(child.stdin.take());
@@ -63,7 +75,7 @@ pub fn spawn_true_1000<P: Poller>(trigger: Trigger) {
     }
     let mut rig = Rig::<P>::new();
     for key in 0..u64::try_from(repeat(1_000)).unwrap() {
-        let mut child = Command::new("true").spawn().unwrap();
+        let mut child = short_lived();
         // From "at once" to "long dead".
         for _ in 0..key % 5 * 2_000 {
             std::thread::yield_now();

@@ -251,6 +251,24 @@ pub fn fd_reuse_dup<P: Poller>(trigger: Trigger) {
     drop(lives_on);
 }
 
+/// What is abandoned and closed is gone, whatever was pending; its number serves another.
+pub fn abandoned_and_closed<P: Poller>(trigger: Trigger) {
+    let mut rig = Rig::<P>::new();
+    let (first, first_peer) = tcp_pair();
+    let ticket = rig.add(Source::socket(&first), 1, READABLE, trigger);
+    rig.expect_silence();
+    send(&first_peer, b"for nobody");
+    rig.abandon(ticket, Source::socket(&first));
+    drop(first);
+    // Very likely under the same number.
+    let (second, second_peer) = tcp_pair();
+    let ticket = rig.add(Source::socket(&second), 2, READABLE, trigger);
+    rig.expect_silence();
+    send(&second_peer, b"x");
+    rig.expect(2, Readiness::READABLE);
+    rig.abandon(ticket, Source::socket(&second));
+}
+
 /// Row a14: regular files and folders are refused, the same everywhere.
 #[cfg(unix)]
 pub fn regular_file_unsupported<P: Poller>(trigger: Trigger) {

@@ -90,21 +90,52 @@ pub fn precision<P: Poller>() {
 #[cfg(unix)]
 pub fn eintr<P: Poller>() {
     use crate::support::unix::Pest;
+    use crate::support::watchdog::Watchdog;
+    let _watchdog = Watchdog::start();
     let mut rig = Rig::<P>::new();
     let pest = Pest::on_this_thread();
     let timeout = Duration::from_millis(u64::try_from(20 * repeat(1_000)).unwrap())
         .min(Duration::from_secs(2));
-    let start = Instant::now();
-    assert_eq!(rig.wait(timeout), []);
-    assert!(start.elapsed() >= timeout);
-    let caught = pest.stop();
-    assert!(caught > 10, "only {caught} signals came");
+    let before = Pest::caught();
+    // More than once if both threads get so little of the processor that hardly any signals come.
+    while Pest::caught() <= before + 10 {
+        let start = Instant::now();
+        assert_eq!(rig.wait(timeout), []);
+        assert!(start.elapsed() >= timeout);
+    }
+    drop(pest);
     let start = Instant::now();
     for _ in 0..100 {
         rig.settle();
     }
     rig.expect_silence();
     assert!(start.elapsed() >= QUIET);
+}
+
+/// A signal ends even calls that do not sleep, if it is pending. The owner does not hear of it.
+#[cfg(unix)]
+pub fn eintr_while_adding<P: Poller>() {
+    use crate::support::net::tcp_pair;
+    use crate::support::unix::Pest;
+    use ekio::poller::{Interest, Source, Trigger};
+    let rig = Rig::<P>::new();
+    let (near, _far) = tcp_pair();
+    let source = Source::socket(&near);
+    let pest = Pest::on_this_thread();
+    let start = Instant::now();
+    let duration = Duration::from_millis(u64::try_from(repeat(30_000)).unwrap());
+    while start.elapsed() < duration {
+        let ticket = rig.add(source, 1, Interest::BOTH, Trigger::Level);
+        rig.modify(&ticket, source, 2, Interest::READABLE, Trigger::Edge);
+        rig.rearm(&ticket, Interest::READABLE);
+        rig.delete(ticket, source);
+    }
+    drop(pest);
+}
+
+#[cfg(not(unix))]
+pub fn eintr_while_adding<P: Poller>() {
+    crate::support::skipped("this system has no signals");
 }
 
 #[cfg(not(unix))]

@@ -73,6 +73,7 @@ pub(crate) const fn decode(mask: u32, status: i32) -> Readiness {
     readiness.complete()
 }
 
+pub(crate) const STATUS_UNSUCCESSFUL: i32 = 0xc000_0001_u32 as i32;
 pub(crate) const STATUS_CANCELLED: i32 = 0xc000_0120_u32 as i32;
 pub(crate) const STATUS_INVALID_HANDLE: i32 = 0xc000_0008_u32 as i32;
 pub(crate) const STATUS_OBJECT_TYPE_MISMATCH: i32 = 0xc000_0024_u32 as i32;

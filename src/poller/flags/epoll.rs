@@ -52,6 +52,9 @@ pub(crate) const fn decode(mask: u32) -> Readiness {
     if mask & PRI != 0 {
         readiness = readiness.union(Readiness::PRIORITY);
     }
+    if mask & (RDHUP | HUP | ERR) == 0 {
+        return readiness; // Nearly always.
+    }
     if mask & (RDHUP | HUP) != 0 {
         readiness = readiness.union(Readiness::READ_CLOSED);
     }

@@ -19,11 +19,13 @@
 //! | `modify` | [`NtCancelIoFileEx`](https://learn.microsoft.com/en-us/windows/win32/fileio/cancelioex-func); a new poll when the old one's packet has come |
 //! | `rearm` | a new poll for the directions, or a cancelled one if it asks for too little |
 //! | `delete` | cancel; the memory is freed when the packet has come |
-//! | `wait` | [`GetQueuedCompletionStatusEx`](https://learn.microsoft.com/en-us/windows/win32/fileio/getqueuedcompletionstatusex-func), not alertable |
+//! | `abandon` | the same: closing cancels too, but says so to nobody who waits for the packet |
+//! | `wait` | [`GetQueuedCompletionStatusEx`](https://learn.microsoft.com/en-us/windows/win32/fileio/getqueuedcompletionstatusex-func), not alertable; for its last 64 ms also [`SetWaitableTimer`](https://learn.microsoft.com/en-us/windows/win32/api/synchapi/nf-synchapi-setwaitabletimer) and [`NtAssociateWaitCompletionPacket`](https://learn.microsoft.com/en-us/windows/win32/devnotes/ntassociatewaitcompletionpacket) |
 //! | `notify` | [`PostQueuedCompletionStatus`](https://learn.microsoft.com/en-us/windows/win32/fileio/postqueuedcompletionstatus) |
 //! | `post` | a queue beside, and `notify` |
 //! | `Key` | kept in the socket's record, whose address is the packet's pointer |
 //! | peer closed | `AFD_POLL_DISCONNECT` (half), `AFD_POLL_ABORT` (both) |
+//! | process | [`NtAssociateWaitCompletionPacket`](https://learn.microsoft.com/en-us/windows/win32/devnotes/ntassociatewaitcompletionpacket) with its handle; where that is missing, [`RegisterWaitForSingleObject`](https://learn.microsoft.com/en-us/windows/win32/api/winbase/nf-winbase-registerwaitforsingleobject), and a packet |
 //! | `associate` | the port alone: operations of a pipe or file, whose packets are events |
 //!
 //! # Life of one event
@@ -70,8 +72,14 @@
 //!   packets back when they are as many as it was made for; "0" means one for each processor. We have
 //!   one waiter at a time, but not always the same, so the number is as large as it can be
 //!   (`a_busy_waiter_keeps_nobody_from_the_port`).
-//! * *Waits end early*, by up to a tick of 15.6 ms, and never wait less than a millisecond; the
-//!   common countdown goes on with what remains (`a19_timeout_property`).
+//! * *Waits end early or late*, by up to a tick of 15.6 ms, and are counted in milliseconds. The
+//!   common countdown goes on with what remains (`a19_timeout_property`), and for the last part a
+//!   timer of high resolution rings through the port, where the system has it (`alarm.rs`).
+//! * *Time-outs leave out the time for which the machine was suspended*, and the clock does not
+//!   (`stretch.rs`; `a21_clock_jump_during_a_wait`).
+//! * *A packet that was cancelled may come all the same*: it was in somebody's hands already. That of a
+//!   process has a serial number, under which nobody is found once it was deleted (`exit.rs`); that of
+//!   the alarm costs a look at the clock.
 //! * *Alertable waits* would run foreign APCs in our `wait`
 //!   ([wepoll#27](https://github.com/piscisaureus/wepoll/issues/27)).
 //! * *Under Wine 8* much of this is the same, by another implementation; see `CONTRIBUTING.md` for
@@ -86,6 +94,7 @@
 //!   connection, and are completion, not readiness: a cancelled one may have taken data.
 //! * Posted packets for `post`: the port is first come, first served, so a backlog of them would keep
 //!   the sockets waiting, and each would need memory of its own to travel in.
+//! * `timeBeginPeriod`: it makes the clock of the whole machine tick faster, for its battery to pay.
 //! * `ProcessSocketNotifications`: the documented way, but of Windows 11 alone.
 //! * `WSAPoll`, `select`, `WSAEventSelect`: their cost grows with what is watched, and 64 is the most
 //!   that one thread can wait for.
@@ -94,7 +103,13 @@
 
 #[cfg(has_iocp)]
 mod afd;
+#[cfg(has_iocp)]
+mod alarm;
 mod base;
+#[cfg(has_iocp)]
+mod exit;
+#[cfg(has_iocp)]
+mod packet;
 #[cfg(has_iocp)]
 mod port;
 #[cfg(has_iocp)]
@@ -102,7 +117,10 @@ mod queue;
 #[cfg(has_iocp)]
 mod request;
 #[cfg(has_iocp)]
+mod resume;
+#[cfg(has_iocp)]
 mod socket;
+mod stretch;
 mod watch;
 
 #[cfg(has_iocp)]

@@ -2,18 +2,17 @@
 
 use std::fmt;
 use std::io;
-use std::os::windows::io::{AsRawHandle as _, BorrowedHandle, FromRawHandle as _, OwnedHandle};
+use std::os::windows::io::{
+    AsRawHandle as _, BorrowedHandle, FromRawHandle as _, OwnedHandle, RawHandle,
+};
 use std::ptr;
-use std::time::Duration;
 
 use windows_sys::Win32::Foundation::{INVALID_HANDLE_VALUE, WAIT_TIMEOUT};
 use windows_sys::Win32::System::IO::{
     CreateIoCompletionPort, GetQueuedCompletionStatusEx, OVERLAPPED, OVERLAPPED_ENTRY,
     PostQueuedCompletionStatus,
 };
-use windows_sys::Win32::System::Threading::INFINITE;
 
-use crate::poller::wait::millis_rounded_up;
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 
@@ -26,6 +25,12 @@ pub(super) mod origin {
     /// An operation on a handle that was given to `associate`. The pointer is to the `OVERLAPPED`
     /// of a `Request`, or of a stranger.
     pub(in super::super) const REQUEST: usize = 3;
+    /// A process has exited. The pointer is a serial number and leads nowhere.
+    pub(in super::super) const EXIT: usize = 6;
+    /// The machine is back from a suspension. No pointer.
+    pub(in super::super) const RESUME: usize = 4;
+    /// The alarm rings. No pointer.
+    pub(in super::super) const ALARM: usize = 5;
 }
 
 /// What of a poller is alive: the test of `a24_afd_live_ops_zero` reads it.
@@ -108,6 +113,10 @@ impl Port {
         })
     }
 
+    pub(super) fn raw_handle(&self) -> RawHandle {
+        self.handle.as_raw_handle()
+    }
+
     /// From now on, what ends on the handle comes here.
     pub(super) fn associate(&self, handle: BorrowedHandle<'_>, origin: usize) -> io::Result<()> {
         let port = self.handle.as_raw_handle();
@@ -133,14 +142,13 @@ impl Port {
         Ok(())
     }
 
-    /// Takes packets out, the oldest first; sleeps if there are none. It may give up early, by up to
-    /// a tick of the system's clock.
+    /// Takes packets out, the oldest first; sleeps if there are none, for so many milliseconds. It may
+    /// give up early, by up to a tick of the system's clock.
     pub(super) fn take<'a>(
         &self,
         room: &'a mut [OVERLAPPED_ENTRY],
-        timeout: Option<Duration>,
+        millis: u32,
     ) -> io::Result<&'a [OVERLAPPED_ENTRY]> {
-        let millis = timeout.map_or(INFINITE, |timeout| millis_rounded_up(timeout, INFINITE - 1));
         let mut count = 0;
         // SAFETY: GetQueuedCompletionStatusEx asks for an open port, which is ours, for room for as
         // many entries as we say, which is the slice, and for an integer to write to. We are not

@@ -10,9 +10,14 @@ use std::time::Duration;
 use windows_sys::Win32::System::IO::OVERLAPPED_ENTRY;
 
 use super::afd::{Device, Glance, base_socket};
+use super::alarm::Alarm;
+use super::exit::{self, Exits};
+use super::packet::Calls;
 use super::port::{Port, origin};
 use super::request::{Associated, List};
+use super::resume;
 use super::socket::{Aftermath, Socket};
+use super::stretch::Stretch;
 use crate::poller::event::{Event, Events, Interest, Key, Trigger};
 use crate::poller::posts::Posts;
 use crate::poller::source::Source;
@@ -38,18 +43,25 @@ const LOOKS_MAX: usize = 4;
 /// The queue of Windows. See the [module](super) for how it works.
 #[derive(Debug)]
 pub struct Iocp {
-    port: Arc<Port>,
     table: Mutex<Table>,
     requests: Arc<List>,
+    exits: Exits,
     waiter: OneWaiter<Waiter>,
     posts: Posts,
     /// True from a `notify` until `wait` has taken its packet out, so that many are one.
     is_notified: AtomicBool,
+    /// Dropped last, behind all that puts packets into it.
+    port: Arc<Port>,
 }
 
-/// A socket's place in the table.
-pub struct Ticket {
-    socket: Arc<Socket>,
+/// A source's place in the table.
+#[derive(Debug)]
+pub struct Ticket(Place);
+
+enum Place {
+    Socket(Arc<Socket>),
+    /// By its serial number.
+    Process(usize),
 }
 
 #[derive(Debug, Default)]
@@ -73,6 +85,8 @@ struct Waiter {
     /// Level-triggered sockets that the last `wait` reported.
     to_resume: VecDeque<Arc<Socket>>,
     glance: Glance,
+    /// Where the system has it.
+    alarm: Option<Alarm>,
 }
 
 /// Room for packets.
@@ -96,8 +110,8 @@ impl Poller for Iocp {
         needs_rearm: true,
         // `rearm` looks at the state anew, so it cannot miss what came after a short read.
         short_read_proves_empty: true,
-        timeout_resolution: Duration::from_millis(1),
-        processes: false,
+        timeout_resolution: Duration::from_nanos(100),
+        processes: true,
         signals: false,
         priority: true,
     };
@@ -105,16 +119,7 @@ impl Poller for Iocp {
     type Ticket = Ticket;
 
     fn new() -> io::Result<Iocp> {
-        sys::start_winsock()?;
-        let port = Arc::new(Port::new()?);
-        Ok(Iocp {
-            requests: Arc::new(List::new(&port)),
-            table: Mutex::default(),
-            waiter: OneWaiter::new(Waiter::default()),
-            posts: Posts::default(),
-            is_notified: AtomicBool::new(false),
-            port,
-        })
+        Iocp::with_packets(Calls::of_system())
     }
 
     unsafe fn add(
@@ -125,6 +130,15 @@ impl Poller for Iocp {
         trigger: Trigger,
     ) -> io::Result<Ticket> {
         check_key(key)?;
+        if let Source::Process(process) = source {
+            let wish = exit::Wish {
+                key,
+                interest,
+                trigger,
+            };
+            let serial = self.exits.add(process.handle(), wish)?;
+            return Ok(Ticket(Place::Process(serial)));
+        }
         let raw = raw_socket(source)?;
         let base = base_socket(raw)?;
         let mut table = lock(&self.table);
@@ -138,7 +152,7 @@ impl Poller for Iocp {
         let socket = Socket::new(raw, base, &self.port, device);
         socket.set(key, interest, trigger)?;
         table.sockets.insert(base, Arc::clone(&socket));
-        Ok(Ticket { socket })
+        Ok(Ticket(Place::Socket(socket)))
     }
 
     fn modify(
@@ -150,29 +164,49 @@ impl Poller for Iocp {
         trigger: Trigger,
     ) -> io::Result<()> {
         check_key(key)?;
-        let socket = self.own(ticket)?;
-        if raw_socket(source)? != socket.raw {
-            return Err(foreign_ticket());
+        match (&ticket.0, source) {
+            (Place::Process(serial), Source::Process(_)) => {
+                let wish = exit::Wish {
+                    key,
+                    interest,
+                    trigger,
+                };
+                self.exits.modify(*serial, wish)
+            }
+            (Place::Socket(socket), Source::Socket(named)) => {
+                if named.as_raw_socket() != self.own(socket)?.raw {
+                    return Err(foreign_ticket());
+                }
+                socket.set(key, interest, trigger)
+            }
+            _ => Err(foreign_ticket()),
         }
-        socket.set(key, interest, trigger)
     }
 
     fn rearm(&self, ticket: &Ticket, directions: Interest) -> io::Result<()> {
-        self.own(ticket)?.rearm(directions)
+        match &ticket.0 {
+            Place::Socket(socket) => self.own(socket)?.rearm(directions),
+            Place::Process(serial) => self.exits.rearm(*serial, directions),
+        }
     }
 
     /// The ticket alone says which source is meant.
     fn delete(&self, ticket: Ticket, _source: Source<'_>) -> io::Result<()> {
-        let socket = self.own(&ticket)?;
-        self.forget(socket);
-        socket.retire();
-        Ok(())
+        match &ticket.0 {
+            Place::Socket(socket) => {
+                let socket = self.own(socket)?;
+                self.forget(socket);
+                socket.retire();
+                Ok(())
+            }
+            Place::Process(serial) => self.exits.delete(*serial),
+        }
     }
 
     fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         let mut waiter = self.waiter.enter()?;
         events.clear();
-        let is_more = self.posts.take_into(events);
+        let is_more = self.posts.take_into(events) | !self.exits.resume();
         self.resume(&mut waiter, events);
         let countdown = if events.is_empty() && !is_more {
             Countdown::new(timeout)
@@ -215,6 +249,25 @@ impl Poller for Iocp {
 }
 
 impl Iocp {
+    /// `calls`: wait completion packets, if there are such.
+    pub(super) fn with_packets(calls: Option<&'static Calls>) -> io::Result<Iocp> {
+        sys::start_winsock()?;
+        let port = Arc::new(Port::new()?);
+        resume::tell(&port);
+        Ok(Iocp {
+            requests: Arc::new(List::new(&port)),
+            exits: Exits::new(&port, calls),
+            table: Mutex::default(),
+            waiter: OneWaiter::new(Waiter {
+                alarm: Alarm::new(calls),
+                ..Waiter::default()
+            }),
+            posts: Posts::default(),
+            is_notified: AtomicBool::new(false),
+            port,
+        })
+    }
+
     /// Takes over a handle that was opened for overlapped operations (a named pipe, a file) and is
     /// not a socket. Its operations end in this poller's queue from now on.
     ///
@@ -258,10 +311,25 @@ impl Iocp {
         move || (census.in_flight(), census.records())
     }
 
-    /// The socket of a ticket that is ours.
-    fn own<'a>(&self, ticket: &'a Ticket) -> io::Result<&'a Arc<Socket>> {
-        if ticket.socket.belongs_to(&self.port) {
-            Ok(&ticket.socket)
+    #[cfg(test)]
+    pub(super) fn replace_alarm(&self, alarm: Option<Alarm>) -> Option<Alarm> {
+        std::mem::replace(&mut self.waiter.enter().unwrap().alarm, alarm)
+    }
+
+    #[cfg(test)]
+    pub(super) fn port(&self) -> &Arc<Port> {
+        &self.port
+    }
+
+    #[cfg(test)]
+    pub(super) fn exits(&self) -> &Exits {
+        &self.exits
+    }
+
+    /// The socket of a ticket, if that is ours.
+    fn own<'a>(&self, socket: &'a Arc<Socket>) -> io::Result<&'a Arc<Socket>> {
+        if socket.belongs_to(&self.port) {
+            Ok(socket)
         } else {
             Err(foreign_ticket())
         }
@@ -299,7 +367,7 @@ impl Iocp {
     ) -> io::Result<Haul> {
         let mut batch = std::mem::take(&mut waiter.batch);
         let room = batch.room_for(events.room().min(BATCH_MAX));
-        let taken = self.port.take(room, timeout);
+        let taken = self.port.take(room, waiter.set_alarm(&self.port, timeout));
         let mut haul = Haul::default();
         for entry in *taken.as_ref().unwrap_or(&[].as_slice()) {
             self.deliver(entry, waiter, events, &mut haul);
@@ -334,6 +402,14 @@ impl Iocp {
             }
             origin::REQUEST => {
                 if let Some(event) = self.requests.complete(entry.lpOverlapped.addr()) {
+                    events.push(event);
+                }
+            }
+            // `wait` looks at the clock now.
+            origin::RESUME => {}
+            origin::ALARM => waiter.alarm.iter_mut().for_each(Alarm::rang),
+            origin::EXIT => {
+                if let Some(event) = self.exits.complete(entry.lpOverlapped.addr()) {
                     events.push(event);
                 }
             }
@@ -373,7 +449,8 @@ impl Drop for Iocp {
         let countdown = Countdown::new(Some(PATIENCE));
         while self.port.census.in_flight() > 0 && !countdown.is_over() {
             let room = batch.room_for(BATCH_MAX);
-            let Ok(taken) = self.port.take(room, countdown.remaining()) else {
+            let stretch = Stretch::new(countdown.remaining(), false);
+            let Ok(taken) = self.port.take(room, stretch.millis) else {
                 break;
             };
             for entry in taken {
@@ -395,6 +472,21 @@ impl Iocp {
     }
 }
 
+impl Waiter {
+    /// Sets the alarm if the wait is nearly over, and answers the time-out for the port.
+    fn set_alarm(&mut self, port: &Port, remaining: Option<Duration>) -> u32 {
+        let stretch = Stretch::new(remaining, self.alarm.is_some());
+        let (Some(alarm), Some(units)) = (&mut self.alarm, stretch.alarm) else {
+            return stretch.millis;
+        };
+        if alarm.set(port, units) {
+            stretch.millis
+        } else {
+            Stretch::new(remaining, false).millis
+        }
+    }
+}
+
 impl Devices {
     /// A handle that has fewer than [`SOCKETS_MAX`] sockets.
     ///
@@ -411,8 +503,13 @@ impl Devices {
             self.next = at + 1;
         }
         let device = Arc::new(Device::open(port)?);
-        self.next = self.open.len();
+        // It takes the place that would have been looked at next, so that the round goes on behind
+        // it when it is full, and comes to every handle in time, also to those that are empty by
+        // then.
         self.open.push(Arc::clone(&device));
+        let last = self.open.len() - 1;
+        self.next %= self.open.len();
+        self.open.swap(self.next, last);
         Ok(device)
     }
 }
@@ -427,16 +524,21 @@ impl Batch {
 }
 
 impl Drop for Ticket {
-    /// Dropped without `delete`, the socket keeps its place until it is closed, or another one has
-    /// its number.
+    /// Dropped without `delete`, a socket keeps its place until it is closed, or another one has its
+    /// number; a process, until the poller goes.
     fn drop(&mut self) {
-        self.socket.abandon();
+        if let Place::Socket(socket) = &self.0 {
+            socket.abandon();
+        }
     }
 }
 
-impl fmt::Debug for Ticket {
+impl fmt::Debug for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Ticket").field(&self.socket).finish()
+        match self {
+            Place::Socket(socket) => f.debug_tuple("Socket").field(socket).finish(),
+            Place::Process(serial) => f.debug_tuple("Process").field(serial).finish(),
+        }
     }
 }
 
@@ -452,7 +554,7 @@ impl fmt::Debug for Waiter {
 fn raw_socket(source: Source<'_>) -> io::Result<RawSocket> {
     match source {
         Source::Socket(socket) => Ok(socket.as_raw_socket()),
-        Source::Process(_) => Err(unsupported("iocp does not watch processes yet")),
+        Source::Process(_) => Err(foreign_ticket()),
         Source::Signal(_) => Err(unsupported("Windows has no signals to watch")),
     }
 }
@@ -462,4 +564,29 @@ fn foreign_ticket() -> io::Error {
         io::ErrorKind::NotFound,
         "this ticket belongs to another source, or to another poller",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sockets that stay, enough to fill the handles that were opened first, and crowds that come
+    /// and go: the handles that a crowd has left serve the next one.
+    #[test]
+    fn crowds_share_devices() {
+        const CROWD: usize = 3 * SOCKETS_MAX;
+        let port = Port::new().unwrap();
+        let mut devices = Devices::default();
+        let mut gather = || -> Vec<_> {
+            (0..CROWD)
+                .map(|_| devices.with_room(&port).unwrap())
+                .collect()
+        };
+        let _stay = gather();
+        for _ in 0..20 {
+            drop(gather());
+        }
+        let count = devices.open.len();
+        assert!(count <= 16, "{count} handles for {} sockets", 2 * CROWD);
+    }
 }

@@ -150,6 +150,11 @@ impl Watch {
     /// owner is told to look for itself.
     pub(super) fn refused_in_wait(&mut self, status: i32) -> (Option<Event>, Step) {
         self.refused();
+        // What was never under way was not cancelled, and is not to be tried again at once.
+        let status = match status {
+            afd::STATUS_CANCELLED => afd::STATUS_UNSUCCESSFUL,
+            other => other,
+        };
         self.settle(0, status, |_| 0)
     }
 
@@ -580,5 +585,11 @@ mod tests {
         assert!(matches!(watch.rearm(Interest::PRIORITY), Step::Submit(_)));
         let (event, step) = watch.refused_in_wait(afd::STATUS_INVALID_HANDLE);
         assert_eq!((event, step), (None, Step::Forget));
+        // No packet comes of it, so it is no cancelled poll.
+        let mut watch = Watch::new();
+        let _ = watch.set(Key(1), Interest::READABLE, Trigger::Level);
+        let (event, step) = watch.refused_in_wait(afd::STATUS_CANCELLED);
+        assert!(event.unwrap().readiness.contains(Readiness::ERROR));
+        assert_eq!(step, Step::ResumeAtWait);
     }
 }

@@ -128,6 +128,8 @@ struct Entry {
 pub(super) struct Table {
     entries: HashMap<Ident, Entry>,
     due: VecDeque<Ident>,
+    /// Whose turn it is where there is room for one.
+    is_kernels_turn: bool,
     latest: usize,
 }
 
@@ -136,6 +138,7 @@ impl Table {
         Table {
             entries: HashMap::new(),
             due: VecDeque::new(),
+            is_kernels_turn: false,
             latest: alarm::SERIAL,
         }
     }
@@ -266,12 +269,17 @@ impl Table {
     }
 
     /// Tells what is known without the kernel, in half of the room at most, so that the kernel's
-    /// events have the other.
-    pub(super) fn take_due(&mut self, round: u64, events: &mut Events) {
-        let count = self.due.len().min(events.room().div_ceil(2));
+    /// events have the other; in a list for one they take turns. Says whether something is left to
+    /// tell: then the waiter does not sleep, and after it has asked the kernel it takes again.
+    pub(super) fn take_due(&mut self, round: u64, events: &mut Events) -> bool {
+        let mut count = self.due.len().min(events.room().div_ceil(2));
+        if events.capacity() == 1 && count == 1 {
+            count = usize::from(!self.is_kernels_turn);
+            self.is_kernels_turn = !self.is_kernels_turn;
+        }
         for _ in 0..count {
             let Some(ident) = self.due.pop_front() else {
-                return;
+                break;
             };
             let Some(entry) = self.entries.get_mut(&ident) else {
                 continue;
@@ -284,6 +292,7 @@ impl Table {
                 self.make_due(ident);
             }
         }
+        self.due.iter().any(|ident| self.may_tell(*ident))
     }
 
     /// Makes every edge-triggered descriptor try its luck, but those that were told of: for
@@ -312,15 +321,21 @@ impl Table {
 
     /// Puts a source into the queue of those that have something to tell, if it has and may.
     fn make_due(&mut self, ident: Ident) -> bool {
-        let Some(entry) = self.entries.get_mut(&ident) else {
+        if !self.may_tell(ident) {
             return false;
-        };
-        let may_tell = entry.has_news() && entry.is_armed();
-        if may_tell && !entry.is_due {
-            entry.is_due = true;
-            self.due.push_back(ident);
         }
-        may_tell
+        if let Some(entry) = self.entries.get_mut(&ident) {
+            if !entry.is_due {
+                entry.is_due = true;
+                self.due.push_back(ident);
+            }
+        }
+        true
+    }
+
+    fn may_tell(&self, ident: Ident) -> bool {
+        let entry = self.entries.get(&ident);
+        entry.is_some_and(|entry| entry.has_news() && entry.is_armed())
     }
 }
 
@@ -646,5 +661,36 @@ mod tests {
             .collect();
         keys.sort_unstable();
         assert_eq!(keys, (0..20).collect::<Vec<_>>(), "each has its turn");
+    }
+
+    /// What is told at every `wait` must not have the only place at each of them.
+    #[test]
+    fn in_a_list_for_one_the_kernel_has_its_turn() {
+        let mut table = Table::new();
+        let ident = Ident::Process(1);
+        let serial = table.next_serial();
+        let level = |interest| wish(1, interest, Trigger::Level);
+        let gone = Standing {
+            stays: Readiness::READABLE,
+            ..Standing::NOTHING
+        };
+        let loud = level(Interest::READABLE);
+        assert!(table.insert(ident, serial, File::default(), loud, gone));
+        let mut events = Events::with_capacity(1);
+        let mut take = |table: &mut Table, round| {
+            events.clear();
+            let is_more = table.take_due(round, &mut events);
+            (events.len(), is_more)
+        };
+        for round in 0..3 {
+            assert_eq!(take(&mut table, 2 * round), (1, true));
+            // It is the kernel's turn, but nobody may sleep.
+            assert_eq!(take(&mut table, 2 * round + 1), (0, true));
+        }
+        assert_eq!(take(&mut table, 6), (1, true));
+        // What has become silent keeps nobody awake.
+        table.modify(ident, level(Interest::NONE), None);
+        assert_eq!(take(&mut table, 7), (0, false));
+        assert_eq!(take(&mut table, 8), (0, false));
     }
 }

@@ -67,9 +67,12 @@ impl Watch {
     }
 
     /// The directions that stay armed after a report.
-    fn still_armed(&self, readiness: Readiness) -> Interest {
+    fn still_armed(&self, revents: i16, readiness: Readiness) -> Interest {
         match self.wish.trigger {
             Trigger::Level => self.armed,
+            // It would come again at every call, whatever else the line waits for. (It tells the
+            // owner to look in every direction.)
+            Trigger::Edge if revents & flags::UNMASKABLE != 0 => Interest::NONE,
             Trigger::Edge => self.armed.difference(directions(readiness)),
             Trigger::OneShot => Interest::NONE,
         }
@@ -229,7 +232,7 @@ impl Table {
             return None;
         }
         let key = watch.wish.key;
-        let armed = watch.still_armed(readiness);
+        let armed = watch.still_armed(revents, readiness);
         if armed != watch.armed {
             watch.armed = armed;
             self.note_change(name.index);
@@ -394,6 +397,21 @@ mod tests {
         assert_eq!(bench.round(4, kernel), [(1, both)]);
         // Nothing armed: not even a hang-up is seen.
         assert_eq!(bench.round(4, |_| flags::HUP), []);
+    }
+
+    /// A hang-up cannot be masked, so whoever has been told of one has no line: not for the urgent
+    /// data either that can come no more.
+    #[test]
+    fn a_hang_up_is_an_edge_whatever_else_is_wanted() {
+        for end in [flags::HUP, flags::ERR] {
+            let mut bench = Bench::new();
+            let edge = wish(1, Interest::BOTH | Interest::PRIORITY, Trigger::Edge);
+            let name = bench.table.add(FD, None, edge).unwrap();
+            assert_eq!(bench.round(4, |_| end).len(), 1);
+            assert_eq!(bench.round(4, |_| end), [], "{end:#x}");
+            bench.table.rearm(name, Interest::PRIORITY);
+            assert_eq!(bench.round(4, |_| end).len(), 1);
+        }
     }
 
     #[test]

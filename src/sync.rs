@@ -35,6 +35,11 @@ mod chosen {
             }
 
             #[inline(always)]
+            pub(crate) fn with<R>(&self, look: impl FnOnce(*const T) -> R) -> R {
+                look(self.0.get())
+            }
+
+            #[inline(always)]
             pub(crate) fn with_mut<R>(&self, change: impl FnOnce(*mut T) -> R) -> R {
                 change(self.0.get())
             }

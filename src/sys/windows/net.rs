@@ -1,62 +1,91 @@
 //! Sockets: what `std` cannot do.
 
 use std::io::{self, IoSlice, Write as _};
-use std::mem;
+#[cfg(feature = "hyper")]
+use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::windows::io::{
-    AsRawSocket as _, AsSocket as _, FromRawSocket as _, OwnedSocket, RawSocket,
+    AsRawSocket, AsSocket as _, FromRawSocket as _, OwnedSocket, RawSocket,
 };
 use std::ptr;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use windows_sys::Win32::Foundation::{HANDLE, HANDLE_FLAG_INHERIT, SetHandleInformation};
 use windows_sys::Win32::Networking::WinSock;
 
-/// A non-blocking socket that listens at `address`.
-///
-/// There is no `SO_REUSEADDR` here: on Windows it would let another program take the address away.
-pub(crate) fn listen(address: &SocketAddr, backlog: i32) -> io::Result<TcpListener> {
-    let socket = stream_socket(address)?;
+#[cfg(feature = "hyper")]
+use crate::sys::BorrowedSocket;
+use crate::sys::IpFamily;
+
+/// A stream socket that no child process inherits and that does not block.
+pub(crate) fn tcp_socket(family: IpFamily) -> io::Result<TcpStream> {
+    let family = match family {
+        IpFamily::V4 => WinSock::AF_INET,
+        IpFamily::V6 => WinSock::AF_INET6,
+    };
+    Ok(new_stream_socket(family)?.into())
+}
+
+pub(crate) fn bind(socket: &TcpStream, address: &SocketAddr) -> io::Result<()> {
     let name = Name::new(address);
     // SAFETY: bind asks for an open socket, which `socket` owns, and for `len` bytes of address,
     // which `name` lends.
-    let answer = unsafe { WinSock::bind(raw(&socket), name.pointer(), name.len()) };
-    check(answer)?;
-    // A positive number above 200 would be cut to that; a negative one is a hint that is followed
-    // up to 65,535 (`SOMAXCONN_HINT` in winsock2.h).
-    // SAFETY: listen asks for an open socket, which `socket` owns.
-    let answer = unsafe { WinSock::listen(raw(&socket), -backlog) };
-    check(answer)?;
-    Ok(socket.into())
+    let answer = unsafe { WinSock::bind(raw(socket), name.pointer(), name.len()) };
+    check(answer)
 }
 
-/// Begins to connect a new non-blocking socket, and says whether it is connected already.
-pub(crate) fn begin_connect(address: &SocketAddr) -> io::Result<(TcpStream, bool)> {
-    let socket = stream_socket(address)?;
+pub(crate) fn listen(socket: TcpStream, backlog: u32) -> io::Result<TcpListener> {
+    listen_raw(&socket, backlog)?;
+    Ok(OwnedSocket::from(socket).into())
+}
+
+pub(super) fn listen_raw(socket: &impl AsRawSocket, backlog: u32) -> io::Result<()> {
+    // A positive number above 200 would be cut to that; a negative one is a hint that is followed
+    // from there up to 65,535 (`SOMAXCONN_HINT` in winsock2.h).
+    let backlog = match i32::try_from(backlog).unwrap_or(i32::MAX) {
+        few @ 0..200 => few,
+        many => -many,
+    };
+    // SAFETY: listen asks for an open socket, which `socket` owns.
+    let answer = unsafe { WinSock::listen(raw(socket), backlog) };
+    check(answer)
+}
+
+/// Begins to connect, and says whether it is connected already.
+pub(crate) fn connect(socket: &TcpStream, address: &SocketAddr) -> io::Result<bool> {
     let name = Name::new(address);
     // SAFETY: connect asks for an open socket, which `socket` owns, and for `len` bytes of address,
     // which `name` lends.
-    let answer = unsafe { WinSock::connect(raw(&socket), name.pointer(), name.len()) };
-    let is_connected = match check(answer) {
-        Ok(()) => true,
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
-        Err(error) => return Err(error),
-    };
-    Ok((socket.into(), is_connected))
+    let answer = unsafe { WinSock::connect(raw(socket), name.pointer(), name.len()) };
+    begun(answer)
+}
+
+/// What `connect` answered: whether the socket is connected already.
+pub(super) fn begun(answer: i32) -> io::Result<bool> {
+    match check(answer) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Accepts a connection as a non-blocking socket.
 pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     let (stream, address) = listener.accept()?;
     stream.set_nonblocking(true)?;
-    // SAFETY: SetHandleInformation asks for an open handle; that of the stream is one.
-    let answer =
-        unsafe { SetHandleInformation(stream.as_raw_socket() as HANDLE, HANDLE_FLAG_INHERIT, 0) };
+    finish_accepted(&stream)?;
+    Ok((stream, address))
+}
+
+/// No child process inherits it.
+pub(super) fn finish_accepted(socket: &impl AsRawSocket) -> io::Result<()> {
+    let handle = socket.as_raw_socket() as HANDLE;
+    // SAFETY: SetHandleInformation asks for an open handle; that of the socket is one.
+    let answer = unsafe { SetHandleInformation(handle, HANDLE_FLAG_INHERIT, 0) };
     if answer == 0 {
         return Err(io::Error::last_os_error());
     }
-    Ok((stream, address))
+    Ok(())
 }
 
 /// True for an error of `accept` that tells of one connection that came to nothing, not of the
@@ -68,9 +97,36 @@ pub(crate) fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
+/// True for an error that says that descriptors or memory have run out.
+pub(crate) fn is_want_of_means(error: &io::Error) -> bool {
+    let means = [WinSock::WSAEMFILE, WinSock::WSAENOBUFS];
+    error
+        .raw_os_error()
+        .is_some_and(|code| means.contains(&code))
+}
+
 /// Prepares a stream that somebody else made: it does not block.
 pub(crate) fn adopt_stream(stream: &TcpStream) -> io::Result<()> {
     stream.set_nonblocking(true)
+}
+
+/// Reads from a stream into memory of whatever contents: from its beginning, as many bytes as the
+/// answer says are initialised then. (`std` can read into nothing but initialised memory.)
+#[cfg(feature = "hyper")]
+pub(crate) fn read_uninit(
+    stream: BorrowedSocket<'_>,
+    buffer: &mut [MaybeUninit<u8>],
+) -> io::Result<usize> {
+    let len = i32::try_from(buffer.len()).unwrap_or(i32::MAX);
+    // SAFETY: recv asks for an open socket, which the borrow is, and for room for `len` bytes, which
+    // `buffer` lends; it only writes there.
+    let answer = unsafe { WinSock::recv(raw(&stream), buffer.as_mut_ptr().cast(), len, 0) };
+    match check(answer) {
+        Ok(()) => Ok(answer as usize),
+        // Reading was shut down: `std`, too, calls that the end.
+        Err(error) if error.raw_os_error() == Some(WinSock::WSAESHUTDOWN) => Ok(0),
+        Err(error) => Err(error),
+    }
 }
 
 /// Writes from several buffers.
@@ -83,23 +139,7 @@ const BUFFERS_MAX: usize = 1024;
 
 /// `SO_LINGER`.
 pub(crate) fn linger(stream: &TcpStream) -> io::Result<Option<Duration>> {
-    let mut linger = WinSock::LINGER {
-        l_onoff: 0,
-        l_linger: 0,
-    };
-    let mut len = LINGER_LEN;
-    // SAFETY: getsockopt asks for an open socket, which `stream` owns, and for room for `len` bytes,
-    // which is the structure above.
-    let answer = unsafe {
-        WinSock::getsockopt(
-            stream.as_raw_socket() as WinSock::SOCKET,
-            WinSock::SOL_SOCKET,
-            WinSock::SO_LINGER,
-            (&raw mut linger).cast(),
-            &mut len,
-        )
-    };
-    check(answer)?;
+    let linger: WinSock::LINGER = option(stream, WinSock::SOL_SOCKET, WinSock::SO_LINGER)?;
     Ok((linger.l_onoff != 0).then(|| Duration::from_secs(linger.l_linger.into())))
 }
 
@@ -113,29 +153,110 @@ pub(crate) fn set_linger(stream: &TcpStream, linger: Option<Duration>) -> io::Re
         l_onoff: linger.is_some().into(),
         l_linger: u16::try_from(seconds).map_err(|_| io::ErrorKind::InvalidInput)?,
     };
-    // SAFETY: setsockopt asks for an open socket, which `stream` owns, and for as many bytes as
-    // the length says, which is the structure above.
+    set_option(stream, WinSock::SOL_SOCKET, WinSock::SO_LINGER, linger)
+}
+
+/// `SO_REUSEADDR`.
+pub(crate) fn is_address_reused(socket: &TcpStream) -> io::Result<bool> {
+    is_on(socket, WinSock::SO_REUSEADDR)
+}
+
+/// `SO_REUSEADDR`.
+pub(crate) fn reuse_address(socket: &TcpStream, on: bool) -> io::Result<()> {
+    switch(socket, WinSock::SO_REUSEADDR, on)
+}
+
+/// `SO_SNDBUF`.
+pub(crate) fn send_buffer_size(socket: &TcpStream) -> io::Result<u32> {
+    option(socket, WinSock::SOL_SOCKET, WinSock::SO_SNDBUF)
+}
+
+/// `SO_SNDBUF`.
+pub(crate) fn set_send_buffer_size(socket: &TcpStream, size: u32) -> io::Result<()> {
+    let size = size.min(i32::MAX as u32);
+    set_option(socket, WinSock::SOL_SOCKET, WinSock::SO_SNDBUF, size)
+}
+
+/// `SO_RCVBUF`.
+pub(crate) fn recv_buffer_size(socket: &TcpStream) -> io::Result<u32> {
+    option(socket, WinSock::SOL_SOCKET, WinSock::SO_RCVBUF)
+}
+
+/// `SO_RCVBUF`.
+pub(crate) fn set_recv_buffer_size(socket: &TcpStream, size: u32) -> io::Result<()> {
+    let size = size.min(i32::MAX as u32);
+    set_option(socket, WinSock::SOL_SOCKET, WinSock::SO_RCVBUF, size)
+}
+
+/// `SO_KEEPALIVE`.
+pub(crate) fn keepalive(socket: &TcpStream) -> io::Result<bool> {
+    is_on(socket, WinSock::SO_KEEPALIVE)
+}
+
+/// `SO_KEEPALIVE`.
+pub(crate) fn set_keepalive(socket: &TcpStream, on: bool) -> io::Result<()> {
+    switch(socket, WinSock::SO_KEEPALIVE, on)
+}
+
+fn is_on(socket: &TcpStream, name: i32) -> io::Result<bool> {
+    let value: u32 = option(socket, WinSock::SOL_SOCKET, name)?;
+    Ok(value != 0)
+}
+
+fn switch(socket: &TcpStream, name: i32, on: bool) -> io::Result<()> {
+    set_option(socket, WinSock::SOL_SOCKET, name, u32::from(on))
+}
+
+/// The value of a socket's option.
+///
+/// # Safety
+///
+/// * Any bytes are a value of the type.
+pub(super) unsafe trait OptionValue: Copy + Default {}
+
+// SAFETY: any bytes are a number.
+unsafe impl OptionValue for u32 {}
+// SAFETY: it consists of two numbers.
+unsafe impl OptionValue for WinSock::LINGER {}
+
+/// Reads an option.
+pub(super) fn option<T: OptionValue>(
+    socket: &impl AsRawSocket,
+    level: i32,
+    name: i32,
+) -> io::Result<T> {
+    let mut value = T::default();
+    let mut len = size_of::<T>() as i32;
+    // SAFETY: getsockopt asks for an open socket, which `socket` owns, and for room for `len` bytes,
+    // any of which make a value: the local above, by the promise of `OptionValue`.
     let answer = unsafe {
-        WinSock::setsockopt(
-            stream.as_raw_socket() as WinSock::SOCKET,
-            WinSock::SOL_SOCKET,
-            WinSock::SO_LINGER,
-            (&raw const linger).cast(),
-            LINGER_LEN,
-        )
+        let value = (&raw mut value).cast();
+        WinSock::getsockopt(raw(socket), level, name, value, &mut len)
+    };
+    check(answer)?;
+    Ok(value)
+}
+
+/// Changes an option.
+pub(super) fn set_option<T: OptionValue>(
+    socket: &impl AsRawSocket,
+    level: i32,
+    name: i32,
+    value: T,
+) -> io::Result<()> {
+    let len = size_of::<T>() as i32;
+    // SAFETY: setsockopt asks for an open socket, which `socket` owns, and for as many bytes as the
+    // length says, which is the value above.
+    let answer = unsafe {
+        let value = (&raw const value).cast();
+        WinSock::setsockopt(raw(socket), level, name, value, len)
     };
     check(answer)
 }
 
-const LINGER_LEN: i32 = size_of::<WinSock::LINGER>() as i32;
-
 /// A stream socket that no child process inherits and that does not block.
-fn stream_socket(address: &SocketAddr) -> io::Result<OwnedSocket> {
-    start_winsock()?;
-    let family = match address {
-        SocketAddr::V4(_) => WinSock::AF_INET,
-        SocketAddr::V6(_) => WinSock::AF_INET6,
-    };
+pub(super) fn new_stream_socket(family: WinSock::ADDRESS_FAMILY) -> io::Result<OwnedSocket> {
+    super::start_winsock()?;
     // SAFETY: WSASocketW asks for nothing but that Winsock has been started, as it has above; no
     // protocol structure is allowed.
     let socket = unsafe {
@@ -155,24 +276,6 @@ fn stream_socket(address: &SocketAddr) -> io::Result<OwnedSocket> {
     let socket = unsafe { OwnedSocket::from_raw_socket(socket as RawSocket) };
     super::set_socket_nonblocking(socket.as_socket())?;
     Ok(socket)
-}
-
-/// Starts Winsock, once. (`std` does it too, at its own first socket.)
-fn start_winsock() -> io::Result<()> {
-    /// 2.2, the last one there is.
-    const VERSION: u16 = 0x0202;
-    static STARTED: OnceLock<i32> = OnceLock::new();
-    let answer = *STARTED.get_or_init(|| {
-        // SAFETY: all bytes zero is a value of this plain structure.
-        let mut data: WinSock::WSADATA = unsafe { mem::zeroed() };
-        // SAFETY: WSAStartup asks for room for a WSADATA, which is the local above.
-        unsafe { WinSock::WSAStartup(VERSION, &mut data) }
-    });
-    if answer == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::from_raw_os_error(answer))
-    }
 }
 
 /// An address as Winsock takes it.
@@ -225,11 +328,11 @@ impl Name {
     }
 }
 
-fn raw(socket: &OwnedSocket) -> WinSock::SOCKET {
+pub(super) fn raw(socket: &impl AsRawSocket) -> WinSock::SOCKET {
     socket.as_raw_socket() as WinSock::SOCKET
 }
 
-fn check(answer: i32) -> io::Result<()> {
+pub(super) fn check(answer: i32) -> io::Result<()> {
     if answer == WinSock::SOCKET_ERROR {
         Err(last_error())
     } else {
@@ -237,7 +340,7 @@ fn check(answer: i32) -> io::Result<()> {
     }
 }
 
-fn last_error() -> io::Error {
+pub(super) fn last_error() -> io::Error {
     // SAFETY: WSAGetLastError asks for nothing.
     io::Error::from_raw_os_error(unsafe { WinSock::WSAGetLastError() })
 }

@@ -15,7 +15,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ekio::time::{
-    Interval, Sleep, Timeout, interval, interval_at, sleep, sleep_until, timeout, timeout_at,
+    Interval, MissedTickBehavior, Sleep, Timeout, interval, interval_at, sleep, sleep_until,
+    timeout, timeout_at,
 };
 use futures_lite::future::{or, yield_now};
 use support::futures::{Counter, everywhere, join_all, poll_once, poll_with};
@@ -290,25 +291,100 @@ fn on_many_threads_at_once() {
     });
 }
 
+/// With optimisation, `whole`; without, a tenth.
+fn many(whole: u32) -> u32 {
+    if cfg!(debug_assertions) {
+        whole / 10
+    } else {
+        whole
+    }
+}
+
+/// Numbers without a visible order.
+fn scattered(number: u32) -> u32 {
+    number.wrapping_mul(2_654_435_769)
+}
+
 #[test]
-fn a_hundred_thousand() {
+fn a_hundred_thousand_that_fire_within_a_second() {
     let _watchdog = Watchdog::start();
     ekio::block_on(async {
         let start = Instant::now();
-        let fired = Cell::new(0_u32);
-        let naps: Vec<_> = (0..100_000_u32)
+        let fired = Cell::new(0);
+        let last = Cell::new(start);
+        let count = many(100_000);
+        let naps: Vec<_> = (0..count)
             .map(|n| {
-                let duration = 20 * MILLI + MICRO * (n % 997 * 50);
-                let fired = &fired;
+                let deadline = start + Duration::from_nanos((scattered(n) % 600_000_000).into());
+                let (fired, last) = (&fired, &last);
                 Box::pin(async move {
-                    sleep(duration).await;
-                    assert!(start.elapsed() >= duration);
+                    let mut nap = pin!(sleep_until(deadline));
+                    let _ = poll_once(nap.as_mut()).await;
+                    // One that is over by now may never have been in the wheel, and is in no order.
+                    let waits = !nap.is_elapsed();
+                    nap.await;
+                    assert!(Instant::now() >= deadline);
+                    assert!(!waits || last.replace(deadline) <= deadline);
                     fired.set(fired.get() + 1);
                 })
             })
             .collect();
         InOrderOfWakes::new(naps).await;
-        assert_eq!(fired.get(), 100_000);
+        assert_eq!(fired.get(), count);
+    });
+}
+
+/// As guards of operations that do not take too long: made, polled once, and dropped, in no order.
+/// Nobody is woken, nothing is left, and the timers that stay fire.
+#[test]
+fn a_million_that_never_fire() {
+    let _watchdog = Watchdog::start();
+    ekio::block_on(async {
+        let (counter, waker) = Counter::new();
+        let count = many(1_000_000);
+        let mut stays = pin!(sleep(2 * MILLI));
+        // It waits, unless this thread has been held up for so long.
+        let _ = poll_once(stays.as_mut()).await;
+        let mut guards: Vec<_> = (0..count)
+            .map(|n| {
+                let seconds = Duration::from_secs((scattered(n) % 100 + 60).into());
+                let mut guard = Box::pin(sleep(seconds));
+                assert!(poll_with(guard.as_mut(), &waker).is_pending());
+                guard
+            })
+            .collect();
+        assert_eq!(Arc::strong_count(&counter), count as usize + 2);
+        for n in 0..count / 2 {
+            drop(guards.swap_remove(scattered(n) as usize % guards.len()));
+        }
+        stays.await;
+        drop(guards);
+        assert_eq!(counter.count(), 0);
+        assert_eq!(Arc::strong_count(&counter), 2);
+        sleep(MILLI).await;
+    });
+}
+
+/// All for the same moment, more than a wheel's slot moves or a batch of wakers holds at once.
+#[test]
+fn a_crowd_at_one_moment() {
+    let _watchdog = Watchdog::start();
+    ekio::block_on(async {
+        let (counter, waker) = Counter::new();
+        let deadline = Instant::now() + 30 * MILLI;
+        let mut naps: Vec<_> = (0..many(100_000))
+            .map(|_| Box::pin(sleep_until(deadline)))
+            .collect();
+        let polled = naps
+            .iter_mut()
+            .map(|nap| poll_with(nap.as_mut(), &waker).is_pending());
+        let waiting = polled.filter(|is_pending| *is_pending).count();
+        sleep_until(deadline).await;
+        while counter.count() < waiting {
+            yield_now().await;
+        }
+        assert!(naps.iter().all(|nap| nap.is_elapsed()));
+        assert_eq!(counter.count(), waiting);
     });
 }
 
@@ -395,7 +471,8 @@ fn dropped_on_another_thread_and_after_its_thread() {
         // And a timer of this thread leaves while the thread sleeps.
         ekio::block_on(async {
             let mut nap = Box::pin(sleep(2 * MILLI));
-            assert!(poll_with(nap.as_mut(), Waker::noop()).is_pending());
+            // It waits, unless this thread has been held up for so long.
+            let _ = poll_with(nap.as_mut(), Waker::noop());
             let dropper = thread::spawn(move || drop(nap));
             sleep(MILLI).await;
             dropper.join().unwrap();
@@ -527,6 +604,85 @@ fn an_interval_keeps_to_its_plan() {
     });
 }
 
+/// The plans themselves are tested where they are made; here it is that the clock is asked.
+#[test]
+fn an_interval_that_was_missed_delays_or_skips() {
+    everywhere(|| async {
+        let period = 2 * MILLI;
+        let mut clock = interval(period);
+        assert_eq!(clock.missed_tick_behavior(), MissedTickBehavior::Burst);
+        // The first tick may be late too, which is no matter as long as they burst.
+        let first = clock.tick().await;
+        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        assert_eq!(clock.missed_tick_behavior(), MissedTickBehavior::Delay);
+        thread::sleep(period * 5);
+        let before = Instant::now();
+        assert_eq!(clock.tick().await, first + period);
+        let next = clock.tick().await;
+        assert!(next >= before + period && Instant::now() >= next);
+
+        clock.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        clock.reset_immediately();
+        let first = clock.tick().await;
+        clock.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        thread::sleep(period * 5);
+        let before = Instant::now();
+        assert_eq!(clock.tick().await, first + period);
+        let next = clock.tick().await;
+        assert!(next > before && Instant::now() >= next);
+        assert_eq!((next - first).as_nanos() % period.as_nanos(), 0);
+    });
+}
+
+#[test]
+fn an_interval_begins_anew() {
+    everywhere(|| async {
+        let mut clock = interval(HOUR);
+        clock.tick().await;
+        assert!(poll_once(pin!(clock.tick())).await.is_pending());
+        clock.reset_immediately();
+        clock.tick().await;
+        let before = Instant::now();
+        clock.reset_after(MILLI);
+        assert!(clock.tick().await >= before + MILLI && Instant::now() >= before + MILLI);
+        let start = Instant::now() + MILLI;
+        clock.reset_at(start);
+        assert_eq!(clock.tick().await, start);
+        clock.reset_at(start);
+        assert_eq!(clock.tick().await, start, "in the past");
+        clock.reset();
+        assert!(poll_once(pin!(clock.tick())).await.is_pending());
+        // A task that waits is woken at the new moment without another poll.
+        let mut polls = 0;
+        poll_fn(|cx| {
+            polls += 1;
+            let polled = clock.poll_tick(cx);
+            if polls == 1 {
+                clock.reset_after(MILLI);
+            }
+            polled
+        })
+        .await;
+        assert_eq!(polls, 2);
+    });
+}
+
+/// The plan of an interval may have begun before anybody asked ekio for the time.
+#[test]
+fn an_interval_may_have_begun_long_ago() {
+    let Some(start) = Instant::now().checked_sub(HOUR) else {
+        support::skipped("the clock of this machine began less than an hour ago");
+        return;
+    };
+    everywhere(|| async {
+        let mut clock = interval_at(start, HOUR / 2);
+        for n in 0..3 {
+            assert_eq!(clock.tick().await, start + n * (HOUR / 2));
+        }
+        assert!(poll_once(pin!(clock.tick())).await.is_pending());
+    });
+}
+
 #[test]
 #[should_panic(expected = "period must not be zero")]
 fn an_interval_of_nothing_panics() {
@@ -622,6 +778,42 @@ fn a_greedy_neighbour_starves_nobody() {
         for _ in 0..20 {
             let tick = async { assert!(clock.tick().await <= Instant::now()) };
             or(greedy(), tick).await;
+        }
+    });
+}
+
+/// A future is not timed out for being polled when nothing was left of the budget.
+#[test]
+fn a_future_that_may_not_answer_is_not_timed_out() {
+    let _watchdog = Watchdog::start();
+    ekio::block_on(async {
+        let mut greedy = pin!(greedy());
+        for limit in (2..).map(|exponent| 2_u32.pow(exponent) * MILLI) {
+            let is_open = Cell::new(false);
+            let gate = poll_fn(|_| match is_open.get() {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            });
+            let mut limited = pin!(timeout(limit, async {
+                gate.await;
+                sleep(Duration::ZERO).await;
+            }));
+            // It has been held back once before, and was polled after that.
+            assert!(poll_once(greedy.as_mut()).await.is_pending());
+            assert!(poll_once(limited.as_mut()).await.is_pending());
+            ekio::task::yield_now().await;
+            if poll_once(limited.as_mut()).await.is_ready() {
+                continue; // This machine is so slow that the time is over.
+            }
+            is_open.set(true);
+            sleep(limit).await;
+            assert!(poll_once(greedy.as_mut()).await.is_pending());
+            let mut answer = poll_once(limited.as_mut()).await;
+            if answer.is_pending() {
+                answer = Poll::Ready(limited.await);
+            }
+            assert_eq!(answer, Poll::Ready(Ok(())));
+            return;
         }
     });
 }

@@ -1,29 +1,61 @@
-//! Time as one number: nanoseconds since this process first looked at the clock.
+//! Time as one number: nanoseconds since an *epoch*, some time before this process first looked at the
+//! clock.
 //!
 //! A `u64` of them lasts for 584 years, so nothing here wraps (`a22_uptime_wrap`). What lies beyond
-//! is [`NEVER`], and what lies before the first look at the clock is 0. An `Instant` is exact to the
+//! is [`NEVER`], and what lies before the epoch is 0. An `Instant` is exact to the
 //! nanosecond or coarser on every system, so a deadline loses nothing on its way into a number and
 //! back.
 //!
 //! The clock is the one behind `Instant`. Whether it goes on while the machine is suspended is the
-//! system's affair: on Windows it does, on Linux and on Apple's systems it does not.
+//! system's affair; [`crate::time`] says for which it does. Pollers see to it that no wait is over
+//! later than this clock says.
 
 use std::time::{Duration, Instant};
 
+use super::virtual_time;
+use crate::poller::coarse_clock;
 use crate::sync::OnceLock;
 
 /// A deadline that does not come.
 pub(crate) const NEVER: u64 = u64::MAX;
 
-/// What number 0 means.
+/// What number 0 means: two years ago or, where `Instant` does not go back as far, its first.
+/// Moments that passed before we were asked for the time have numbers too, because the plan of an
+/// interval may begin there (`an_interval_may_have_begun_long_ago`).
 fn epoch() -> Instant {
+    const YEAR: Duration = Duration::from_secs(365 * 86_400);
     static EPOCH: OnceLock<Instant> = OnceLock::new();
-    *EPOCH.get_or_init(Instant::now)
+
+    *EPOCH.get_or_init(|| {
+        let steps = (0..u32::BITS).map(|halvings| YEAR / (1 << halvings));
+        steps.fold(Instant::now(), |epoch, step| {
+            epoch.checked_sub(step).unwrap_or(epoch)
+        })
+    })
 }
 
-/// Reads the clock.
+/// Reads the clock: that of this thread, if a [virtual](super::virtual_time) one is in force on it, and
+/// the real one anywhere else.
+#[inline]
 pub(crate) fn now() -> u64 {
+    virtual_time::now().unwrap_or_else(real_now)
+}
+
+/// Reads the real clock.
+pub(crate) fn real_now() -> u64 {
     from_instant(Instant::now()).min(NEVER - 1)
+}
+
+/// Reads a real clock that is a few milliseconds behind at most, and costs next to nothing where the
+/// system has such a one: for reports.
+pub(crate) fn coarse_now() -> u64 {
+    static BEGIN: OnceLock<(Duration, u64)> = OnceLock::new();
+
+    let Some(reading) = coarse_clock() else {
+        return real_now();
+    };
+    let (begin, number) = *BEGIN.get_or_init(|| (reading, real_now()));
+    after(number, reading.saturating_sub(begin)).min(NEVER - 1)
 }
 
 /// The number of an instant.
@@ -60,6 +92,19 @@ mod tests {
         for nanos in [0, 1, 999, 1_000_000_007, 40_000_000_000_000_000] {
             assert_eq!(from_instant(to_instant(nanos)), nanos);
         }
+    }
+
+    #[test]
+    fn the_coarse_clock_keeps_up() {
+        let before = coarse_now();
+        let start = real_now();
+        // Until it moves, which it does every 10 ms at most; the watch is on the real one.
+        while coarse_now() == before {
+            assert!(real_now() - start < 30_000_000_000);
+            std::thread::yield_now();
+        }
+        assert!(coarse_now() > before);
+        assert!(coarse_now() <= real_now() + 1_000_000_000);
     }
 
     #[test]

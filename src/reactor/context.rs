@@ -9,8 +9,7 @@
 use std::cell::RefCell;
 use std::io;
 
-use super::{Reactor, budget};
-use crate::poller::{OsPoller, Poller};
+use super::{ForkGuard, Reactor, budget};
 use crate::sync::Arc;
 
 thread_local! {
@@ -32,12 +31,40 @@ impl ThreadContext {
             own: None,
         }
     }
+
+    /// Makes the thread's own reactor the current one.
+    fn enter(&mut self) -> io::Result<Arc<Reactor>> {
+        if self.current.is_some() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let reactor = match &self.own {
+            Some(own) if own.home.is_at_home() => Arc::clone(&own.reactor),
+            _ => {
+                let reactor = Reactor::new()?;
+                self.own = Some(Own::new(&reactor));
+                reactor
+            }
+        };
+        self.current = Some(Arc::clone(&reactor));
+        Ok(reactor)
+    }
 }
 
+/// A reactor that is kept.
 struct Own {
     reactor: Arc<Reactor>,
-    /// The process that made it: a queue is of no use in a fork of that one.
-    process: u32,
+    /// A queue is of no use in a fork of the process that made it, nor is there the thread that
+    /// drives the shared one.
+    home: ForkGuard,
+}
+
+impl Own {
+    fn new(reactor: &Arc<Reactor>) -> Own {
+        Own {
+            reactor: Arc::clone(reactor),
+            home: ForkGuard::new(),
+        }
+    }
 }
 
 /// The reactor with which to register what this thread polls.
@@ -50,10 +77,18 @@ pub(crate) fn current() -> io::Result<Arc<Reactor>> {
     current.map_or_else(background::reactor, Ok)
 }
 
+/// The shared reactor, which is always driven, for what cannot move from one to another.
+#[cfg(has_iocp)]
+pub(crate) fn shared() -> io::Result<Arc<Reactor>> {
+    background::reactor()
+}
+
 /// The thread drives a reactor until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Entered {
     reactor: Arc<Reactor>,
+    /// The one that this thread drives otherwise.
+    former: Option<Arc<Reactor>>,
     /// It belongs to one thread.
     _not_send: std::marker::PhantomData<*const ()>,
 }
@@ -66,40 +101,47 @@ impl Entered {
 
 /// Makes this thread the driver of its own reactor.
 ///
+/// A thread that is ending has lost its context: it gets a reactor for this once, and its leaf futures
+/// use the shared one, like those of any other thread.
+///
 /// # Errors
 ///
 /// `AlreadyExists` (in the sense of "there is a driver already") inside another `enter`; else what
 /// the operating system says when a queue cannot be made.
 pub(crate) fn enter() -> io::Result<Entered> {
-    CONTEXT.with_borrow_mut(|context| {
-        if context.current.is_some() {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        let process = std::process::id();
-        if context
-            .own
-            .as_ref()
-            .is_none_or(|own| own.process != process)
-        {
-            let reactor = Reactor::with_poller(OsPoller::new()?);
-            context.own = Some(Own { reactor, process });
-        }
-        let reactor = context.own.as_ref().map(|own| Arc::clone(&own.reactor));
-        let reactor = reactor.ok_or(io::ErrorKind::Other)?;
-        reactor.take_charge();
-        context.current = Some(Arc::clone(&reactor));
-        Ok(Entered {
-            reactor,
-            _not_send: std::marker::PhantomData,
-        })
+    let own = CONTEXT.try_with(|context| context.borrow_mut().enter());
+    let reactor = own.unwrap_or_else(|_| Reactor::new())?;
+    reactor.take_charge();
+    Ok(Entered {
+        reactor,
+        former: None,
+        _not_send: std::marker::PhantomData,
     })
+}
+
+/// Makes this thread the driver of a reactor that was made for it; for the time, and not of the one
+/// that it may drive otherwise.
+pub(crate) fn enter_with(reactor: Arc<Reactor>) -> Entered {
+    let current = Some(Arc::clone(&reactor));
+    // (A thread that is ending has lost its context, and its futures use the shared reactor.)
+    let former = CONTEXT.try_with(|context| {
+        let mut context = context.borrow_mut();
+        std::mem::replace(&mut context.current, current)
+    });
+    reactor.take_charge();
+    Entered {
+        reactor,
+        former: former.unwrap_or_default(),
+        _not_send: std::marker::PhantomData,
+    }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
         budget::lift();
+        let former = self.former.take();
         // If the thread is ending its context is gone already.
-        let _ = CONTEXT.try_with(|context| context.borrow_mut().current.take());
+        let _ = CONTEXT.try_with(|context| context.borrow_mut().current = former);
         self.reactor.release();
     }
 }
@@ -110,23 +152,23 @@ mod background {
     // std's, because a static cannot hold loom's.
     use std::sync::Mutex;
 
-    static SHARED: Mutex<Option<Arc<Reactor>>> = Mutex::new(None);
+    static SHARED: Mutex<Option<Own>> = Mutex::new(None);
 
     pub(super) fn reactor() -> io::Result<Arc<Reactor>> {
         let mut shared = SHARED
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(reactor) = shared.as_ref() {
-            return Ok(Arc::clone(reactor));
+        if let Some(own) = shared.as_ref().filter(|own| own.home.is_at_home()) {
+            return Ok(Arc::clone(&own.reactor));
         }
-        let reactor = Reactor::with_poller(OsPoller::new()?);
+        let reactor = Reactor::new()?;
         let driven = Arc::clone(&reactor);
         reactor.take_charge();
         std::thread::Builder::new()
             .name("ekio-reactor".to_owned())
             .spawn(move || drive(&driven))
             .inspect_err(|_| reactor.release())?;
-        *shared = Some(Arc::clone(&reactor));
+        *shared = Some(Own::new(&reactor));
         Ok(reactor)
     }
 

@@ -14,29 +14,44 @@
 //! Locks, in the order in which they may be taken: the round, a slot, the table, the poller's own;
 //! the timers stand apart. No foreign code runs under any but the first, which is only ever tried.
 
-pub(crate) mod budget;
 pub(crate) mod clock;
 pub(crate) mod context;
+#[cfg(has_iocp)]
+mod overlapped;
 mod registration;
 mod slot;
 mod table;
 pub(crate) mod timers;
+pub(crate) mod virtual_time;
+pub(crate) mod waits;
 pub(crate) mod wakers;
 
 use std::io;
+use std::mem;
 use std::time::Duration;
 
+pub(crate) use crate::poller::ForkGuard;
+#[allow(unused_imports)]
+pub(crate) use crate::poller::Source;
+#[cfg(has_iocp)]
+pub(crate) use crate::poller::iocp::Request;
 pub use crate::poller::{Interest, IoSafe, Readiness};
+#[cfg(has_iocp)]
+pub(crate) use overlapped::Overlapped;
 pub(crate) use registration::STREAM_INTEREST;
 pub use registration::{ReadyFuture, Registration};
 pub use slot::{Direction, Ready};
+#[cfg(all(test, not(ekio_loom)))]
+pub(crate) use slot::{Fate as TestFate, Slot as TestSlot, Who as TestWho};
 
 use crate::poller::{Events, Key, OsPoller, Poller};
-use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex, MutexGuard, TryLockError, lock};
+/// What the leaf futures pay with; it belongs to the task that runs.
+pub(crate) use crate::task::budget;
 use slot::Slot;
 use table::Table;
-use timers::Timers;
+use timers::{Rise, Timers};
 use wakers::WakerBatch;
 
 /// The most events that one turn takes from the kernel.
@@ -51,8 +66,12 @@ pub(crate) struct Reactor<P: Poller = OsPoller> {
     round: Mutex<Round<P>>,
     /// How many threads have promised to turn this reactor.
     drivers: AtomicUsize,
+    /// The coarse clock, as it was when the last turn came back from the kernel.
+    last_turn: AtomicU64,
     /// Events whose slot had left.
     stale_events: AtomicU64,
+    /// Somebody has called `notify` since a virtual clock was last about to jump.
+    was_notified: AtomicBool,
 }
 
 /// What the thread that turns needs.
@@ -61,6 +80,20 @@ struct Round<P: Poller> {
     events: Events,
     /// The slots of `events`, so that firing needs the table's lock once.
     fired: Vec<(Arc<Slot<P>>, Readiness)>,
+    /// Empty between the rounds, and kept for its memory.
+    batch: WakerBatch,
+}
+
+impl Reactor {
+    /// # Errors
+    ///
+    /// What the operating system says when a queue cannot be made.
+    pub(crate) fn new() -> io::Result<Arc<Reactor>> {
+        let reactor = Reactor::with_poller(OsPoller::new()?);
+        #[cfg(not(all(test, ekio_loom)))]
+        waits::list::enter(&reactor);
+        Ok(reactor)
+    }
 }
 
 impl<P: Poller> Reactor<P> {
@@ -68,13 +101,16 @@ impl<P: Poller> Reactor<P> {
         Arc::new(Reactor {
             poller,
             slots: Mutex::new(Table::new()),
-            timers: Mutex::new(Timers::new()),
+            timers: Mutex::new(Timers::new(clock::now())),
             round: Mutex::new(Round {
                 events: Events::with_capacity(BATCH_MAX),
                 fired: Vec::new(),
+                batch: WakerBatch::new(),
             }),
             drivers: AtomicUsize::new(0),
+            last_turn: AtomicU64::new(clock::coarse_now()),
             stale_events: AtomicU64::new(0),
+            was_notified: AtomicBool::new(false),
         })
     }
 
@@ -91,14 +127,39 @@ impl<P: Poller> Reactor<P> {
             Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::ResourceBusy.into()),
         };
         self.wait(&mut round.events, limit)?;
-        self.fire_slots(&mut round);
-        self.fire_timers();
+        // Relaxed: for reports.
+        self.last_turn.store(clock::coarse_now(), Ordering::Relaxed);
+        // Out of the round, so that a panic on the way would wake who is in it.
+        let mut batch = mem::take(&mut round.batch);
+        self.fire_slots(&mut round, &mut batch);
+        self.fire_timers(&mut batch);
+        round.batch = batch;
         Ok(())
+    }
+
+    /// When the last turn came back from the kernel.
+    pub(crate) fn last_turn(&self) -> u64 {
+        self.last_turn.load(Ordering::Relaxed)
     }
 
     /// Ends the wait of the turn that is under way, or of the next one.
     pub(crate) fn notify(&self) -> io::Result<()> {
+        // Release: pairs with the swap in `take_notification`.
+        self.was_notified.store(true, Ordering::Release);
         self.poller.notify()
+    }
+
+    /// True if there was a notification since the last time.
+    fn take_notification(&self) -> bool {
+        // AcqRel: acquire pairs with the store in `notify`, release with itself.
+        self.was_notified.swap(false, Ordering::AcqRel)
+    }
+
+    /// True if a task waits for a source.
+    fn is_source_awaited(&self) -> bool {
+        // Without the table's lock, which comes after a slot's.
+        let slots: Vec<Arc<Slot<P>>> = lock(&self.slots).iter().map(Arc::clone).collect();
+        slots.iter().any(|slot| slot.is_awaited())
     }
 
     /// The timers, locked. Their wakers leave the lock in a batch.
@@ -150,7 +211,7 @@ impl<P: Poller> Reactor<P> {
         self.stale_events.load(Ordering::Relaxed)
     }
 
-    fn poller(&self) -> &P {
+    pub(crate) fn poller(&self) -> &P {
         &self.poller
     }
 
@@ -167,13 +228,26 @@ impl<P: Poller> Reactor<P> {
         if limit == Some(Duration::ZERO) {
             return self.poller.wait(events, limit);
         }
-        let limit = self.timers().begin_sleep(limit);
+        match virtual_time::in_force() {
+            None => self.wait_for_timers(events, limit, Rise::WithItsCrowd),
+            Some(clock) => self.wait_virtually(&clock, events, limit),
+        }
+    }
+
+    /// Waits until the first timer is due, or its crowd, if nothing else comes before.
+    fn wait_for_timers(
+        &self,
+        events: &mut Events,
+        limit: Option<Duration>,
+        rise: Rise,
+    ) -> io::Result<()> {
+        let limit = self.timers().begin_sleep(limit, rise);
         let waited = self.poller.wait(events, limit);
         self.timers().end_sleep();
         waited
     }
 
-    fn fire_slots(&self, round: &mut Round<P>) {
+    fn fire_slots(&self, round: &mut Round<P>, batch: &mut WakerBatch) {
         if round.events.is_empty() {
             return;
         }
@@ -187,21 +261,19 @@ impl<P: Poller> Reactor<P> {
             }
         }
         drop(table);
-        let mut batch = WakerBatch::new();
         for (slot, readiness) in round.fired.drain(..) {
-            slot.fire(readiness, &mut batch);
+            slot.fire(readiness, batch);
         }
         batch.wake_all();
     }
 
-    fn fire_timers(&self) {
+    fn fire_timers(&self, batch: &mut WakerBatch) {
         if self.timers().is_empty() {
             return;
         }
         let now = clock::now();
-        let mut batch = WakerBatch::new();
         loop {
-            let more = self.timers().expire(now, &mut batch);
+            let more = self.timers().expire(now, batch);
             batch.wake_all();
             if !more {
                 return;

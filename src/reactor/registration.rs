@@ -3,14 +3,16 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::num::NonZeroU32;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use super::budget;
 use super::context;
-use super::slot::{Direction, Ready, Slot, Who};
+use super::slot::{Direction, Fate, Ready, Slot, Who};
 use crate::poller::{self, Interest, IoSafe, OsPoller, Poller as _, Readiness};
 use crate::sync::Arc;
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether a short read can prove a stream socket empty on this poller.
 const SHORT_READS_PROVE: bool = OsPoller::CAPS.short_read_proves_empty && OsPoller::CAPS.priority;
@@ -66,6 +68,8 @@ pub(crate) const STREAM_INTEREST: Interest = if SHORT_READS_PROVE {
 pub struct Registration<T: IoSafe> {
     /// `None` only once [`into_source`](Registration::into_source) has taken it.
     source: Option<T>,
+    /// Somebody else has seen the source, and may have made a duplicate of it.
+    is_lent: AtomicBool,
     slot: Arc<Slot>,
 }
 
@@ -107,15 +111,37 @@ impl<T: IoSafe> Registration<T> {
         interest: Interest,
         readiness: Readiness,
     ) -> Registration<T> {
+        let registration = Registration::of_own(source, interest, readiness);
+        registration.lend();
+        registration
+    }
+
+    /// The same for a source of our own making, which nobody else has seen, and whose drop closes it:
+    /// unless it is lent, it will be gone by that, and need not be deleted before
+    /// ([`Poller::abandon`](poller::Poller::abandon)).
+    pub(crate) fn of_own(source: T, interest: Interest, readiness: Readiness) -> Registration<T> {
         let slot = Slot::new(interest, readiness);
         Registration {
             source: Some(source),
+            is_lent: AtomicBool::new(false),
             slot,
         }
     }
 
     /// The source.
     pub fn get_ref(&self) -> &T {
+        self.lend()
+    }
+
+    /// The source, for somebody who may make a duplicate of it.
+    pub(crate) fn lend(&self) -> &T {
+        // Relaxed: it is looked at by the owner's end, which comes after everything.
+        self.is_lent.store(true, Ordering::Relaxed);
+        self.own()
+    }
+
+    /// The source, for ourselves.
+    pub(crate) fn own(&self) -> &T {
         self.source
             .as_ref()
             .expect("the source is taken out by value only")
@@ -127,11 +153,22 @@ impl<T: IoSafe> Registration<T> {
     ///
     /// What the system says when the source cannot be deregistered; the source is closed then.
     pub fn into_source(mut self) -> io::Result<T> {
-        self.slot.deregister(self.get_ref().source())?;
+        let source = self.own().source();
+        self.slot.deregister(source, Fate::StaysOpen)?;
         Ok(self
             .source
             .take()
             .expect("the source is taken out by value only"))
+    }
+
+    /// Deregisters the source as dropping does, and gives it back. If the queue is gone or does not
+    /// know the source, it is as good as deregistered.
+    pub(crate) fn leave(mut self) -> T {
+        let source = self.own().source();
+        let _ = self.slot.deregister(source, Fate::StaysOpen);
+        self.source
+            .take()
+            .expect("the source is taken out by value only")
     }
 
     /// Answers `Ready` if an operation in this direction is worth a try, else `Pending`, and the
@@ -170,9 +207,17 @@ impl<T: IoSafe> Registration<T> {
     pub fn ready(&self, direction: Direction) -> ReadyFuture<'_, T> {
         ReadyFuture {
             registration: self,
+            number: None,
             direction,
-            who: Who::OneOf(None),
+            is_paid: true,
         }
+    }
+
+    /// [`ready`](Registration::ready) for an operation that pays for itself.
+    pub(crate) fn ready_unpaid(&self, direction: Direction) -> ReadyFuture<'_, T> {
+        let mut ready = self.ready(direction);
+        ready.is_paid = false;
+        ready
     }
 
     /// Tries `operation` until it answers something other than `WouldBlock`, waiting in between.
@@ -187,9 +232,9 @@ impl<T: IoSafe> Registration<T> {
         direction: Direction,
         mut operation: impl FnMut(&T) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        std::task::ready!(budget::poll_proceed(cx));
+        ready!(budget::poll_proceed(cx));
         loop {
-            let ready = std::task::ready!(self.poll_ready(cx, direction))?;
+            let ready = ready!(self.poll_ready(cx, direction))?;
             if let Some(answer) = self.try_io(ready, &mut operation) {
                 return Poll::Ready(answer);
             }
@@ -206,17 +251,14 @@ impl<T: IoSafe> Registration<T> {
     /// # Errors
     ///
     /// Those of `operation` and of [`poll_ready`](Registration::poll_ready).
-    pub async fn io<R>(
+    pub fn io<R>(
         &self,
         direction: Direction,
-        mut operation: impl FnMut(&T) -> io::Result<R>,
-    ) -> io::Result<R> {
-        loop {
-            std::future::poll_fn(budget::poll_proceed).await;
-            let ready = self.ready(direction).await?;
-            if let Some(answer) = self.try_io(ready, &mut operation) {
-                return answer;
-            }
+        operation: impl FnMut(&T) -> io::Result<R>,
+    ) -> impl Future<Output = io::Result<R>> {
+        IoFuture {
+            ready: self.ready_unpaid(direction),
+            operation,
         }
     }
 
@@ -228,7 +270,7 @@ impl<T: IoSafe> Registration<T> {
         mut operation: impl FnMut(&T) -> io::Result<R>,
     ) -> Option<io::Result<R>> {
         loop {
-            match operation(self.get_ref()) {
+            match operation(self.own()) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.clear_ready(ready);
                     return None;
@@ -238,6 +280,24 @@ impl<T: IoSafe> Registration<T> {
                     budget::spend();
                     return Some(answer);
                 }
+            }
+        }
+    }
+
+    /// Tries `operation`, whatever is known of the source: `WouldBlock` is one of its answers here.
+    pub(crate) fn try_now<R>(
+        &self,
+        direction: Direction,
+        mut operation: impl FnMut(&T) -> io::Result<R>,
+    ) -> io::Result<R> {
+        if let Some(ready) = self.slot.is_ready(direction) {
+            let answer = self.try_io(ready, operation);
+            return answer.unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()));
+        }
+        loop {
+            match operation(self.own()) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                answer => return answer,
             }
         }
     }
@@ -267,7 +327,7 @@ impl<T: IoSafe> Registration<T> {
             cx,
             who,
             direction,
-            self.get_ref().source(),
+            self.own().source(),
             context::current,
         )
     }
@@ -276,9 +336,15 @@ impl<T: IoSafe> Registration<T> {
 impl<T: IoSafe> Drop for Registration<T> {
     fn drop(&mut self) {
         if let Some(source) = &self.source {
+            // Relaxed: whoever lent it has come to an end before this.
+            let fate = if self.is_lent.load(Ordering::Relaxed) {
+                Fate::StaysOpen
+            } else {
+                Fate::IsClosed
+            };
             // An error means that the queue is gone or does not know the source: it is as good as
             // deregistered, and there is nobody to tell.
-            let _ = self.slot.deregister(source.source());
+            let _ = self.slot.deregister(source.source(), fate);
         }
     }
 }
@@ -293,24 +359,80 @@ impl<T: IoSafe + fmt::Debug> fmt::Debug for Registration<T> {
 #[must_use = "futures do nothing unless they are awaited"]
 pub struct ReadyFuture<'a, T: IoSafe> {
     registration: &'a Registration<T>,
+    /// Among those who wait, while it waits.
+    number: Option<NonZeroU32>,
     direction: Direction,
-    who: Who,
+    /// An answer costs a unit of the task's budget: without that, a task that waits for what holds
+    /// already would never let go of its thread.
+    is_paid: bool,
+}
+
+/// It is a part of whatever waits for a socket, of which there may be many thousands.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<ReadyFuture<'_, std::net::TcpStream>>() == 16);
+
+impl<'a, T: IoSafe> ReadyFuture<'a, T> {
+    pub(crate) fn registration(&self) -> &'a Registration<T> {
+        self.registration
+    }
+
+    /// Waits as often as `attempt`, which answers `None` on a would-block, asks for it.
+    pub(crate) fn poll_attempt<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut attempt: impl FnMut(Ready) -> Option<io::Result<R>>,
+    ) -> Poll<io::Result<R>> {
+        ready!(budget::poll_proceed(cx));
+        loop {
+            let ready = ready!(self.poll_unpaid(cx))?;
+            if let Some(answer) = attempt(ready) {
+                return Poll::Ready(answer);
+            }
+        }
+    }
+
+    /// [`Registration::poll_io`], and others may wait beside it.
+    pub(crate) fn poll_io<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut operation: impl FnMut(&T) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        let registration = self.registration;
+        self.poll_attempt(cx, |ready| registration.try_io(ready, &mut operation))
+    }
+
+    fn poll_unpaid(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
+        let mut who = Who::OneOf(self.number);
+        let registration = self.registration;
+        let polled = registration.poll_ready_as(cx, &mut who, self.direction);
+        self.number = match who {
+            Who::OneOf(number) if !matches!(polled, Poll::Ready(Ok(_))) => number,
+            // Who fired has taken our waker, see the protocol of the slot.
+            _ => None,
+        };
+        polled
+    }
 }
 
 impl<T: IoSafe> Future for ReadyFuture<'_, T> {
     type Output = io::Result<Ready>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
-        let this = self.get_mut();
-        this.registration
-            .poll_ready_as(cx, &mut this.who, this.direction)
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
+        if self.is_paid {
+            ready!(budget::poll_proceed(cx));
+        }
+        let ready = ready!(self.poll_unpaid(cx))?;
+        if self.is_paid {
+            budget::spend();
+        }
+        Poll::Ready(Ok(ready))
     }
 }
 
 impl<T: IoSafe> Drop for ReadyFuture<'_, T> {
     fn drop(&mut self) {
-        if let Who::OneOf(Some(id)) = self.who {
-            self.registration.slot.forget(id);
+        if let Some(number) = self.number {
+            self.registration.slot.forget(number);
         }
     }
 }
@@ -320,5 +442,66 @@ impl<T: IoSafe> fmt::Debug for ReadyFuture<'_, T> {
         f.debug_struct("ReadyFuture")
             .field("direction", &self.direction)
             .finish_non_exhaustive()
+    }
+}
+
+/// The future of [`Registration::io`]: by hand, because an `async fn` would keep its arguments twice,
+/// and a task that waits consists of little else.
+struct IoFuture<'a, T: IoSafe, F> {
+    ready: ReadyFuture<'a, T>,
+    operation: F,
+}
+
+// Nothing in it is ever pinned.
+impl<T: IoSafe, F> Unpin for IoFuture<'_, T, F> {}
+
+impl<T: IoSafe, R, F: FnMut(&T) -> io::Result<R>> Future for IoFuture<'_, T, F> {
+    type Output = io::Result<R>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<R>> {
+        let this = self.get_mut();
+        this.ready.poll_io(cx, &mut this.operation)
+    }
+}
+
+/// epoll alone tells, by what a duplicate does, whether a source was deleted or abandoned.
+#[cfg(all(test, poller = "epoll", not(ekio_loom)))]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+    use std::net::{TcpListener, TcpStream};
+    use std::task::Waker;
+    use std::time::Duration;
+
+    /// How many events of a duplicate come after the registration has gone.
+    fn events_of_a_duplicate(lends: bool) -> u64 {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        crate::block_on(async {
+            let stream = Registration::of_own(stream, Interest::BOTH, Readiness::NONE);
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(stream.poll_ready(&mut cx, Direction::Read).is_pending());
+            let source = if lends { stream.lend() } else { stream.own() };
+            let duplicate = source.try_clone().unwrap();
+            let reactor = context::current().unwrap();
+            reactor.turn(Some(Duration::ZERO)).unwrap();
+            drop(stream);
+            peer.write_all(b"for nobody").unwrap();
+            // In the socket before its event is looked for.
+            duplicate.set_nonblocking(false).unwrap();
+            duplicate.peek(&mut [0]).unwrap();
+            reactor.turn(Some(Duration::ZERO)).unwrap();
+            assert_eq!(reactor.len(), 0);
+            reactor.stale_events()
+        })
+    }
+
+    #[test]
+    fn what_was_lent_is_deleted_and_what_was_not_is_closed() {
+        assert_eq!(events_of_a_duplicate(true), 0);
+        // Not a wish, but the price of a call less: an event that finds no slot.
+        assert_eq!(events_of_a_duplicate(false), 1);
     }
 }

@@ -5,9 +5,10 @@
 //! * `state` is an atomic word: a *tick* above, the readiness bits below. Anybody may read it;
 //!   [`Slot::fire`] sets bits and moves the tick on, [`Slot::clear_ready`] clears bits, if the tick
 //!   is still the one that its caller saw.
-//! * `waiting` (wakers, and the link to a reactor) is behind a lock. Nothing foreign runs under it:
-//!   wakers are cloned before it is taken, and dropped and woken after it is released. Calls to the
-//!   poller's table are made under it, which keeps table and link in step; they do not block.
+//! * [`waiting`](waiting::Waiting) (wakers, and the link to a reactor) is behind a lock. Nothing foreign
+//!   runs under it: wakers are cloned before it is taken, and dropped and woken after it is released.
+//!   Calls to the poller's table are made under it, which keeps table and link in step; they do not
+//!   block.
 //!
 //! # The protocol
 //!
@@ -18,30 +19,42 @@
 //!              |                                                          |
 //!        poll_ready: bits set? ---- yes --> try again                     |
 //!              | no                                                       |
-//!        lock; link to a driven reactor; leave the waker; look again; unlock; Pending
+//!        lock; link to a driven reactor; look again; leave the waker; unlock; Pending
 //! ```
 //!
-//! * To wait: (1) lock, leave the waker; (2) look at `state` again, still under the lock; (3) if
-//!   nothing is ready, unlock and return `Pending`.
+//! * To wait: (1) lock; (2) look at `state` again; (3) if nothing is ready, leave the waker; (4) unlock
+//!   and return `Pending`.
 //! * To fire: (1) set the bits; (2) lock, take the wakers; (3) unlock, wake.
 //!
-//! Either the waiter's step 2 comes after the firer's step 1 and sees the bits, or the firer's
-//! step 2 comes after the waiter's step 1 and finds the waker: the lock orders the two critical
-//! sections, one way or the other.
+//! The lock orders the two critical sections. Either the firer's comes first: then the waiter looks
+//! after the bits have been set, and sees them. Or the waiter's comes first: then the firer finds the
+//! waker.
+//!
+//! So who has waited and now sees the bits knows that his waker is gone, or about to be: they were not
+//! set when he left it, and who set them takes it. He need not look for it (and is woken once for
+//! nothing at worst).
 //!
 //! The same argument covers a reactor that ceases to be driven ([`Reactor::release`]): it first says
 //! so and then locks each of its slots to wake who waits there, while a waiter looks at
-//! [`Reactor::is_driven`] under the lock.
+//! [`Reactor::is_driven`] under the lock. A waiter that has just linked the slot looks once more: the
+//! reactor's table, whose lock both take, had the slot either before it was searched for waiters, or
+//! after the reactor had said so.
+
+mod waiting;
 
 use std::io;
-use std::mem;
+use std::num::NonZeroU32;
 use std::task::{Context, Poll, Waker};
 
 use super::Reactor;
+use super::waits::Wait;
 use super::wakers::WakerBatch;
-use crate::poller::{Interest, Key, OsPoller, Poller, Readiness, Source, Trigger};
+use crate::poller::{
+    Interest, Key, Label, OsPoller, Poller, Readiness, Source, Trigger, addresses,
+};
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::{Arc, Mutex, lock};
+use crate::sync::{Arc, Mutex, MutexGuard, lock};
+use waiting::Waiting;
 
 /// One of the two ways in which a source can be ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -127,53 +140,29 @@ impl State {
 #[derive(Debug)]
 pub(crate) struct Slot<P: Poller = OsPoller> {
     state: AtomicU64,
-    interest: Interest,
     waiting: Mutex<Waiting<P>>,
 }
 
-/// What is behind the slot's lock.
-#[derive(Debug)]
-struct Waiting<P: Poller> {
-    link: Option<Link<P>>,
-    /// The latest waker of `poll_ready`, for each direction.
-    latest: [Option<Waker>; 2],
-    /// The wakers of `ready` futures; empty, and without an allocation, for nearly all sources.
-    crowd: Vec<Waiter>,
-    next_waiter: u64,
-}
-
-/// The place of a slot in a reactor.
-struct Link<P: Poller> {
-    reactor: Arc<Reactor<P>>,
-    key: Key,
-    ticket: P::Ticket,
-    /// The directions for which the poller owes us an event. Kept only where `rearm` is needed.
-    armed: Interest,
-}
-
-impl<P: Poller> std::fmt::Debug for Link<P> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Link")
-            .field("key", &self.key)
-            .field("armed", &self.armed)
-            .finish()
-    }
-}
-
-/// One `ready` future that waits.
-#[derive(Debug)]
-struct Waiter {
-    id: u64,
-    direction: Direction,
-    waker: Waker,
-}
+/// The record of a source fits in two cache lines, with the counts of its `Arc` and room to spare.
+#[cfg(all(target_pointer_width = "64", poller = "epoll", not(ekio_loom)))]
+const _: () = assert!(size_of::<Slot>() <= 88);
 
 /// Who waits: the latest `poll_ready`, or one of the crowd by its number.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Who {
     Latest,
-    /// `None` until the first poll that had to wait.
-    OneOf(Option<u64>),
+    /// `None` until the first poll that had to wait. (After 2³² waits at one source the numbers begin
+    /// again; a future would have to sleep through all of them to meet its double.)
+    OneOf(Option<NonZeroU32>),
+}
+
+impl Who {
+    fn number(self) -> Option<u32> {
+        match self {
+            Who::Latest => Some(0),
+            Who::OneOf(number) => number.map(NonZeroU32::get),
+        }
+    }
 }
 
 impl<P: Poller> Slot<P> {
@@ -182,13 +171,7 @@ impl<P: Poller> Slot<P> {
     pub(crate) fn new(interest: Interest, readiness: Readiness) -> Arc<Slot<P>> {
         Arc::new(Slot {
             state: AtomicU64::new(State::new(0, readiness).0),
-            interest,
-            waiting: Mutex::new(Waiting {
-                link: None,
-                latest: [None, None],
-                crowd: Vec::new(),
-                next_waiter: 0,
-            }),
+            waiting: Mutex::new(Waiting::new(interest)),
         })
     }
 
@@ -204,10 +187,7 @@ impl<P: Poller> Slot<P> {
 
     /// Answers `Ready` if the direction is worth a try, else leaves the task's waker. `context` says
     /// with which reactor to register, should the slot have none that is driven.
-    ///
-    /// What has to be found out without the lock (the context, which may start a thread; a clone of
-    /// the waker, which is foreign code) is found out in a first round, and used in a second one, so
-    /// that everything that decides happens in one critical section.
+    #[inline]
     pub(crate) fn poll_ready(
         slot: &Arc<Self>,
         cx: &mut Context<'_>,
@@ -216,39 +196,56 @@ impl<P: Poller> Slot<P> {
         source: Source<'_>,
         context: impl Fn() -> io::Result<Arc<Reactor<P>>>,
     ) -> Poll<io::Result<Ready>> {
+        match slot.is_ready(direction) {
+            Some(ready) => Poll::Ready(Ok(ready)),
+            None => Slot::poll_wait(slot, cx, who, direction, source, context),
+        }
+    }
+
+    /// The rest of it, out of line, so that what is ready at once costs a load and a test in its caller.
+    ///
+    /// What cannot be found out under the lock (the context, which may start a thread; a clone of the
+    /// waker, which is foreign code) is found out before, so that everything that decides happens in
+    /// one critical section.
+    #[inline(never)]
+    fn poll_wait(
+        slot: &Arc<Self>,
+        cx: &mut Context<'_>,
+        who: &mut Who,
+        direction: Direction,
+        source: Source<'_>,
+        context: impl Fn() -> io::Result<Arc<Reactor<P>>>,
+    ) -> Poll<io::Result<Ready>> {
+        // It, or the one that it displaces, is dropped without the lock, on an error too: that runs
+        // foreign code.
+        let mut waker = Some(cx.waker().clone());
+        let mut waiting = lock(&slot.waiting);
+        if !waiting.is_linked_to_driven() {
+            drop(waiting);
+            waiting = Slot::link(slot, source, context()?)?;
+            if !waiting.is_linked_to_driven() {
+                // Its last driver left since `context` asked, and may not have seen this slot.
+                // Another look finds another reactor.
+                drop(waiting);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
         if let Some(ready) = slot.is_ready(direction) {
             return Poll::Ready(Ok(ready));
         }
-        let (mut reactor, mut spare) = (None, None);
-        let (answer, displaced) = loop {
-            let mut waiting = lock(&slot.waiting);
-            if !waiting.is_linked_to_driven() {
-                let Some(reactor) = reactor.take() else {
-                    drop(waiting);
-                    reactor = Some(context()?);
-                    continue;
-                };
-                Slot::link(slot, &mut waiting, reactor, source)?;
-            }
-            let mut displaced = None;
-            if !waiting.has_waker(cx.waker(), *who, direction) {
-                let Some(waker) = spare.take() else {
-                    drop(waiting);
-                    spare = Some(cx.waker().clone());
-                    continue;
-                };
-                displaced = waiting.put_waker(waker, who, direction);
-            }
-            break match slot.is_ready(direction) {
-                Some(ready) => (Poll::Ready(Ok(ready)), displaced),
-                None => match waiting.arm(direction, slot.interest) {
-                    Ok(()) => (Poll::Pending, displaced),
-                    Err(error) => (Poll::Ready(Err(error)), displaced),
-                },
-            };
-        };
-        drop(displaced); // Without the lock: it runs foreign code.
-        answer
+        waiting.arm(direction)?;
+        waiting.put_waker(&mut waker, who, direction);
+        Poll::Pending
+    }
+
+    /// Leaves the task's waker for the next time that this direction is fired, by whoever knows the
+    /// slot's key: it is in no poller's table.
+    #[cfg(has_iocp)]
+    pub(crate) fn leave_waker(&self, cx: &mut Context<'_>, direction: Direction) {
+        let mut waker = Some(cx.waker().clone());
+        lock(&self.waiting).put_waker(&mut waker, &mut Who::Latest, direction);
+        // What it has displaced is dropped without the lock: it runs foreign code.
     }
 
     /// Believes the would-block that the holder of `ready` met, unless news came since.
@@ -274,75 +271,111 @@ impl<P: Poller> Slot<P> {
                 let state = State(word);
                 Some(State::new(state.tick() + 1, state.readiness().union(readiness)).0)
             });
+        batch.make_room();
         let mut waiting = lock(&self.waiting);
         waiting.disarm(readiness);
-        let woken = waiting.take_waiters(readiness);
+        let others = waiting.take_waiters(readiness, batch);
         drop(waiting);
-        woken.push_into(batch);
+        batch.push_all(others);
     }
 
     /// Wakes all who wait, whatever is ready: they will look for another reactor.
     pub(crate) fn wake_all(&self, batch: &mut WakerBatch) {
         let everything = Readiness::READABLE | Readiness::WRITABLE;
-        let woken = lock(&self.waiting).take_waiters(everything);
-        woken.push_into(batch);
+        batch.make_room();
+        let others = lock(&self.waiting).take_waiters(everything, batch);
+        batch.push_all(others);
+    }
+
+    /// True if there is somebody to wake.
+    pub(crate) fn is_awaited(&self) -> bool {
+        let waiting = lock(&self.waiting);
+        let directions = [Direction::Read, Direction::Write];
+        directions
+            .into_iter()
+            .any(|direction| waiting.waiters(direction).next().is_some())
     }
 
     /// Takes a `ready` future off the list.
-    pub(crate) fn forget(&self, id: u64) {
+    pub(crate) fn forget(&self, number: NonZeroU32) {
         let mut waiting = lock(&self.waiting);
-        let position = waiting.crowd.iter().position(|waiter| waiter.id == id);
-        let waiter = position.map(|position| waiting.crowd.swap_remove(position));
+        let waiter = waiting.take_waiter(number.get());
         drop(waiting);
-        drop(waiter);
+        drop(waiter); // Without the lock: it runs foreign code.
     }
 
-    /// Leaves the reactor: the poller's table first, the reactor's after.
-    pub(crate) fn deregister(&self, source: Source<'_>) -> io::Result<()> {
+    /// Shows who waits here, and for what. What `visit` does may not wait, nor touch this slot.
+    pub(super) fn visit(&self, visit: &mut dyn FnMut(&Waker, Wait)) {
+        let waiting = lock(&self.waiting);
+        let Some(link) = &waiting.link else { return };
+        let (local, peer) = match link.label {
+            // SAFETY: a source that has a link is open, because `deregister` takes the link before it
+            // is closed, and waits for this lock.
+            Label::Socket(socket) => unsafe { addresses(socket) },
+            _ => (None, None),
+        };
+        let last_turn = link.reactor.last_turn();
+        for direction in [Direction::Read, Direction::Write] {
+            for waiter in waiting.waiters(direction) {
+                let wait = Wait::Source {
+                    label: link.label,
+                    direction,
+                    local,
+                    peer,
+                    since: waiter.since_before(last_turn),
+                };
+                visit(&waiter.waker, wait);
+            }
+        }
+    }
+
+    /// Leaves the reactor: the poller's table first, the reactor's after. `fate` says what becomes of
+    /// the source.
+    pub(crate) fn deregister(&self, source: Source<'_>, fate: Fate) -> io::Result<()> {
+        let mut batch = WakerBatch::new();
         let mut waiting = lock(&self.waiting);
         let link = waiting.link.take();
-        let woken = waiting.take_waiters(Readiness::READABLE | Readiness::WRITABLE);
-        let deleted = link.map_or(Ok(()), |link| link.cut(source));
+        let everything = Readiness::READABLE | Readiness::WRITABLE;
+        let others = waiting.take_waiters(everything, &mut batch);
+        let deleted = link.map_or(Ok(()), |link| link.cut(source, fate));
         drop(waiting);
-        let mut batch = WakerBatch::new();
-        woken.push_into(&mut batch);
+        batch.push_all(others);
         batch.wake_all();
         deleted
     }
 
-    /// Registers with `reactor`, and leaves the former one.
-    fn link(
-        slot: &Arc<Self>,
-        waiting: &mut Waiting<P>,
-        reactor: Arc<Reactor<P>>,
+    /// Registers with `reactor`, and leaves the former one, unless somebody was faster.
+    #[cold]
+    fn link<'a>(
+        slot: &'a Arc<Self>,
         source: Source<'_>,
-    ) -> io::Result<()> {
+        reactor: Arc<Reactor<P>>,
+    ) -> io::Result<MutexGuard<'a, Waiting<P>>> {
+        let mut waiting = lock(&slot.waiting);
+        if waiting.is_linked_to_driven() || waiting.is_linked_to(&reactor) {
+            return Ok(waiting);
+        }
         if let Some(link) = waiting.link.take() {
-            if Arc::ptr_eq(&link.reactor, &reactor) {
-                waiting.link = Some(link); // Not driven at the moment, but nobody else is either.
-                return Ok(());
-            }
             // A former reactor that has lost its queue cannot be told; its entry dies with it.
-            let _ = link.cut(source);
+            let _ = link.cut(source, Fate::StaysOpen);
         }
         let key = reactor.insert(Arc::clone(slot));
-        // SAFETY: the source is deleted before it is closed: `Registration`, the only caller with a
-        // real source, calls `deregister` before it drops or hands out what it owns.
+        // SAFETY: the source is deleted, or abandoned, before it is closed: `Registration`, the only
+        // caller with a real source, calls `deregister` before it drops or hands out what it owns.
         let added = unsafe {
             reactor
                 .poller()
-                .add(source, key, slot.interest, Trigger::Edge)
+                .add(source, key, waiting.interest(), Trigger::Edge)
         };
         match added {
             Ok(ticket) => {
-                let armed = slot.interest;
-                waiting.link = Some(Link {
+                waiting.put_link(Link {
                     reactor,
                     key,
                     ticket,
-                    armed,
+                    label: source.label(),
                 });
-                Ok(())
+                Ok(waiting)
             }
             Err(error) => {
                 reactor.remove(key);
@@ -352,127 +385,43 @@ impl<P: Poller> Slot<P> {
     }
 }
 
+/// What becomes of a source that leaves its reactor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It stays open, or somebody may have a duplicate that does.
+    StaysOpen,
+    /// It is closed next, and nobody has a duplicate that is to stay.
+    IsClosed,
+}
+
+/// The place of a slot in a reactor.
+struct Link<P: Poller> {
+    reactor: Arc<Reactor<P>>,
+    key: Key,
+    ticket: P::Ticket,
+    label: Label,
+}
+
 impl<P: Poller> Link<P> {
-    fn cut(self, source: Source<'_>) -> io::Result<()> {
-        let deleted = self.reactor.poller().delete(self.ticket, source);
+    fn cut(self, source: Source<'_>, fate: Fate) -> io::Result<()> {
+        let poller = self.reactor.poller();
+        let deleted = match fate {
+            Fate::StaysOpen => poller.delete(self.ticket, source),
+            Fate::IsClosed => poller.abandon(self.ticket, source),
+        };
         self.reactor.remove(self.key);
         deleted
     }
 }
 
-impl<P: Poller> Waiting<P> {
-    fn is_linked_to_driven(&self) -> bool {
-        self.link
-            .as_ref()
-            .is_some_and(|link| link.reactor.is_driven())
-    }
-
-    fn has_waker(&self, waker: &Waker, who: Who, direction: Direction) -> bool {
-        match who {
-            Who::Latest => {
-                let latest = self.latest[direction as usize].as_ref();
-                latest.is_some_and(|latest| latest.will_wake(waker))
-            }
-            Who::OneOf(id) => self
-                .crowd
-                .iter()
-                .any(|waiter| Some(waiter.id) == id && waiter.waker.will_wake(waker)),
-        }
-    }
-
-    fn put_waker(&mut self, waker: Waker, who: &mut Who, direction: Direction) -> Option<Waker> {
-        let id = match who {
-            Who::Latest => return self.latest[direction as usize].replace(waker),
-            Who::OneOf(id) => *id.get_or_insert_with(|| {
-                self.next_waiter += 1;
-                self.next_waiter
-            }),
-        };
-        match self.crowd.iter_mut().find(|waiter| waiter.id == id) {
-            Some(waiter) => Some(mem::replace(&mut waiter.waker, waker)),
-            None => {
-                self.crowd.push(Waiter {
-                    id,
-                    direction,
-                    waker,
-                });
-                None
-            }
-        }
-    }
-
-    /// Asks the poller for the next event in a direction that met would-block.
-    fn arm(&mut self, direction: Direction, interest: Interest) -> io::Result<()> {
-        if !P::CAPS.needs_rearm {
-            return Ok(());
-        }
-        let Some(link) = &mut self.link else {
-            return Ok(());
-        };
-        let wanted = direction.part_of(interest);
-        if !link.armed.contains(wanted) {
-            link.reactor.poller().rearm(&link.ticket, wanted)?;
-            link.armed |= wanted;
-        }
-        Ok(())
-    }
-
-    /// Remembers that the directions of an event are quiet from now on.
-    fn disarm(&mut self, readiness: Readiness) {
-        let Some(link) = &mut self.link else { return };
-        for direction in [Direction::Read, Direction::Write] {
-            if readiness.intersects(direction.readiness()) {
-                link.armed = link.armed.difference(direction.part_of(link.armed));
-            }
-        }
-    }
-
-    /// Takes the wakers of those whose direction is ready.
-    fn take_waiters(&mut self, readiness: Readiness) -> Woken {
-        let mut woken = Woken::default();
-        for direction in [Direction::Read, Direction::Write] {
-            if readiness.intersects(direction.readiness()) {
-                let latest = self.latest[direction as usize].take();
-                latest.into_iter().for_each(|waker| woken.push(waker));
-            }
-        }
-        self.crowd.retain_mut(|waiter| {
-            let is_ready = readiness.intersects(waiter.direction.readiness());
-            if is_ready {
-                // The one that takes its place wakes nobody, and dropping it runs no foreign code.
-                let placeholder = Waker::noop().clone();
-                woken.push(mem::replace(&mut waiter.waker, placeholder));
-            }
-            !is_ready
-        });
-        woken
+impl<P: Poller> std::fmt::Debug for Link<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").field("key", &self.key).finish()
     }
 }
 
-/// Wakers on their way out of the lock: without an allocation for as many as there usually are.
-#[derive(Default)]
-struct Woken {
-    few: [Option<Waker>; 4],
-    many: Vec<Waker>,
-}
-
-impl Woken {
-    fn push(&mut self, waker: Waker) {
-        match self.few.iter_mut().find(|place| place.is_none()) {
-            Some(place) => *place = Some(waker),
-            None => self.many.push(waker),
-        }
-    }
-
-    fn push_into(self, batch: &mut WakerBatch) {
-        for waker in self.few.into_iter().flatten().chain(self.many) {
-            if batch.is_full() {
-                batch.wake_all();
-            }
-            batch.push(waker);
-        }
-    }
-}
+#[cfg(all(test, ekio_loom))]
+mod models;
 
 #[cfg(all(test, not(ekio_loom)))]
 mod tests {
@@ -496,6 +445,67 @@ mod tests {
             slot.clear_ready(slot.is_ready(Direction::Read).unwrap());
             assert!(slot.is_ready(Direction::Read).is_none());
         }
+    }
+
+    /// Row a15, where the poller refuses: the waker that was cloned for nothing is dropped without the
+    /// lock.
+    #[test]
+    fn a15_a_waker_that_is_not_left_is_dropped_without_the_lock() {
+        use crate::poller::script::{Act, Script};
+        use std::sync::atomic::AtomicUsize;
+        use std::task::{RawWaker, RawWakerVTable};
+
+        struct Witness {
+            slot: Arc<Slot<Script<true>>>,
+            drops: AtomicUsize,
+            drops_under_lock: AtomicUsize,
+        }
+        static VTABLE: RawWakerVTable = RawWakerVTable::new(
+            |data| RawWaker::new(data, &VTABLE),
+            |_| unreachable!("nobody is woken"),
+            |_| unreachable!("nobody is woken"),
+            |data| {
+                // SAFETY: the data of such a waker is the `Witness` below, which outlives it.
+                let witness = unsafe { &*data.cast::<Witness>() };
+                witness.drops.fetch_add(1, Ordering::SeqCst);
+                let is_locked = witness.slot.waiting.try_lock().is_err();
+                witness
+                    .drops_under_lock
+                    .fetch_add(usize::from(is_locked), Ordering::SeqCst);
+            },
+        );
+
+        let reactor = Reactor::with_poller(Script::<true>::new().unwrap());
+        reactor.take_charge();
+        let source = Source::Signal(1);
+        let slot = Slot::new(Interest::BOTH, Readiness::NONE);
+        let wait = |waker: &Waker, who: &mut Who| {
+            let (mut cx, context) = (Context::from_waker(waker), || Ok(Arc::clone(&reactor)));
+            Slot::poll_ready(&slot, &mut cx, who, Direction::Read, source, context)
+        };
+        assert!(wait(Waker::noop(), &mut Who::Latest).is_pending());
+        // An event, and a would-block: the next wait has to arm.
+        let event = Act::Ready(vec![(0, Readiness::READABLE)]);
+        reactor.poller().then(event);
+        reactor.turn(None).unwrap();
+        slot.clear_ready(slot.is_ready(Direction::Read).unwrap());
+        reactor.poller().fail_next_rearm(io::ErrorKind::OutOfMemory);
+
+        let witness = Witness {
+            slot: Arc::clone(&slot),
+            drops: AtomicUsize::new(0),
+            drops_under_lock: AtomicUsize::new(0),
+        };
+        // SAFETY: the functions may be called from any thread and any number of times, because all they
+        // use is a shared `Witness`, which outlives the waker and, as is asserted below, its clone.
+        let waker = unsafe { Waker::new(std::ptr::from_ref(&witness).cast(), &VTABLE) };
+        let waited = wait(&waker, &mut Who::OneOf(None));
+        assert!(
+            matches!(waited, Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::OutOfMemory)
+        );
+        assert_eq!(witness.drops.load(Ordering::SeqCst), 1);
+        assert_eq!(witness.drops_under_lock.load(Ordering::SeqCst), 0);
+        slot.deregister(source, Fate::StaysOpen).unwrap();
     }
 
     #[test]

@@ -11,22 +11,21 @@ use crate::sync::Arc;
 #[derive(Debug)]
 pub(super) struct Table<S> {
     places: Vec<Place<S>>,
-    /// The first of a chain of empty places.
-    vacant: Option<u32>,
+    /// The first of a chain of empty places, or [`NOWHERE`].
+    vacant: u32,
     len: usize,
 }
 
 #[derive(Debug)]
 struct Place<S> {
+    slot: Option<Arc<S>>,
     generation: u32,
-    content: Content<S>,
+    /// While it is empty: the next empty place, or [`NOWHERE`].
+    next: u32,
 }
 
-#[derive(Debug)]
-enum Content<S> {
-    Slot(Arc<S>),
-    Vacant { next: Option<u32> },
-}
+/// No place has this number.
+const NOWHERE: u32 = u32::MAX;
 
 /// The bits of a key that name the place.
 const INDEX_BITS: u32 = 32;
@@ -35,7 +34,7 @@ impl<S> Table<S> {
     pub(super) fn new() -> Table<S> {
         Table {
             places: Vec::new(),
-            vacant: None,
+            vacant: NOWHERE,
             len: 0,
         }
     }
@@ -51,21 +50,20 @@ impl<S> Table<S> {
     /// and with it [`Key::RESERVED`].)
     pub(super) fn insert(&mut self, slot: Arc<S>) -> Key {
         self.len += 1;
-        if let Some(index) = self.vacant {
-            let place = &mut self.places[index as usize];
-            if let Content::Vacant { next } = place.content {
-                self.vacant = next;
-            }
-            place.content = Content::Slot(slot);
+        if let Some(place) = self.places.get_mut(self.vacant as usize) {
+            let index = self.vacant;
+            self.vacant = place.next;
+            place.slot = Some(slot);
             return key(index, place.generation);
         }
         let index = u32::try_from(self.places.len())
             .ok()
-            .filter(|index| *index != u32::MAX);
+            .filter(|index| *index != NOWHERE);
         let index = index.expect("a reactor has at most 2^32 - 1 sources");
         self.places.push(Place {
+            slot: Some(slot),
             generation: 0,
-            content: Content::Slot(slot),
+            next: NOWHERE,
         });
         key(index, 0)
     }
@@ -73,16 +71,14 @@ impl<S> Table<S> {
     /// Empties a place. `None` if the key is out of date.
     pub(super) fn remove(&mut self, key: Key) -> Option<Arc<S>> {
         let (index, generation) = parts(key);
-        let vacant = Content::Vacant { next: self.vacant };
         let place = self.places.get_mut(index as usize)?;
-        if place.generation != generation || matches!(place.content, Content::Vacant { .. }) {
+        if place.generation != generation {
             return None;
         }
-        place.generation = place.generation.wrapping_add(1);
-        let Content::Slot(slot) = std::mem::replace(&mut place.content, vacant) else {
-            return None;
-        };
-        self.vacant = Some(index);
+        let slot = place.slot.take()?;
+        place.generation = generation.wrapping_add(1);
+        place.next = self.vacant;
+        self.vacant = index;
         self.len -= 1;
         Some(slot)
     }
@@ -91,17 +87,12 @@ impl<S> Table<S> {
     pub(super) fn get(&self, key: Key) -> Option<&Arc<S>> {
         let (index, generation) = parts(key);
         let place = self.places.get(index as usize)?;
-        match &place.content {
-            Content::Slot(slot) if place.generation == generation => Some(slot),
-            _ => None,
-        }
+        let slot = place.slot.as_ref()?;
+        (place.generation == generation).then_some(slot)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<S>> {
-        self.places.iter().filter_map(|place| match &place.content {
-            Content::Slot(slot) => Some(slot),
-            Content::Vacant { .. } => None,
-        })
+        self.places.iter().filter_map(|place| place.slot.as_ref())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use super::slot::Who;
+use super::slot::{Fate, Who};
 use super::*;
 use crate::poller::script::{Act, Call, Script};
 use crate::poller::{Interest, Source};
@@ -45,7 +45,7 @@ struct Guest<P: Poller>(Arc<Slot<P>>);
 
 impl<P: Poller> Drop for Guest<P> {
     fn drop(&mut self) {
-        self.0.deregister(SOURCE).unwrap();
+        self.0.deregister(SOURCE, Fate::StaysOpen).unwrap();
     }
 }
 
@@ -100,7 +100,7 @@ fn a_source_is_registered_at_its_first_would_block_and_only_then() {
     ready(&reactor, 0, Readiness::READABLE);
     assert_eq!(counter.count(), 1);
     assert!(poll(&slot, &reactor, &mut Who::Latest, Direction::Read, &waker).is_ready());
-    slot.deregister(SOURCE).unwrap();
+    slot.deregister(SOURCE, Fate::StaysOpen).unwrap();
     assert_eq!(
         reactor.poller().take_calls(),
         [Call::Wait(None), Call::Delete(0)]
@@ -190,7 +190,7 @@ fn a03_an_event_for_a_slot_that_left_wakes_nobody() {
     let (counter, waker) = Counter::new();
     let old = blocked_slot();
     assert!(poll(&old, &reactor, &mut Who::Latest, Direction::Read, &waker).is_pending());
-    old.deregister(SOURCE).unwrap();
+    old.deregister(SOURCE, Fate::StaysOpen).unwrap();
     assert_eq!(counter.count(), 1, "leaving wakes who waits");
     let new = blocked_slot();
     assert!(poll(&new, &reactor, &mut Who::Latest, Direction::Read, &waker).is_pending());
@@ -266,6 +266,30 @@ fn whoever_waits_at_a_reactor_that_is_released_moves_to_the_next() {
     );
 }
 
+/// The last driver leaves between the look for a reactor and the registration with it.
+#[test]
+fn a_source_joins_no_reactor_that_is_left() {
+    let (old, new) = (stage::<false>(), stage::<false>());
+    let slot = blocked_slot();
+    let (counter, waker) = Counter::new();
+    let mut cx = Context::from_waker(&waker);
+    let polled = Slot::poll_ready(
+        &slot,
+        &mut cx,
+        &mut Who::Latest,
+        Direction::Read,
+        SOURCE,
+        || {
+            old.release();
+            Ok(Arc::clone(&old))
+        },
+    );
+    assert!(polled.is_pending());
+    assert_eq!(counter.count(), 1, "it is to look again");
+    assert!(poll(&slot, &new, &mut Who::Latest, Direction::Read, &waker).is_pending());
+    assert_eq!((old.len(), new.len()), (0, 1));
+}
+
 #[test]
 fn one_thread_at_a_time_turns() {
     let reactor = stage::<false>();
@@ -319,7 +343,7 @@ mod hostile {
                 )
                 .is_pending()
             );
-            slot.deregister(SOURCE).unwrap();
+            slot.deregister(SOURCE, Fate::StaysOpen).unwrap();
             self.reactor.notify().unwrap();
             drop(self.reactor.timers());
         }
@@ -370,7 +394,7 @@ fn a15_hostile_waker() {
         let slot = blocked_slot();
         reactor.poller().take_calls();
         // Displace one by another, so that each function is called in each place.
-        for waker in [&waker, &counting, &waker, &waker] {
+        for waker in [Waker::noop(), &waker, &counting, &waker, &waker] {
             assert!(poll(&slot, &reactor, &mut Who::Latest, Direction::Read, waker).is_pending());
         }
         let mut who = Who::OneOf(None);
@@ -389,7 +413,7 @@ fn a15_hostile_waker() {
             "the neighbour of a waker that panics is woken"
         );
         assert!(hostile.calls.load(Ordering::SeqCst) >= 6);
-        slot.deregister(SOURCE).unwrap();
-        std::mem::forget(waker);
+        slot.deregister(SOURCE, Fate::StaysOpen).unwrap();
+        mem::forget(waker);
     }
 }

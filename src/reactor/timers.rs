@@ -44,9 +44,9 @@
 //! 2. Time reaches the first slot and it is not of level 0: `elapsed` moves to the earliest time in
 //!    it, and its timers, now alike to `elapsed` in one digit more, spread over lower levels. No
 //!    other timer is affected: their first different digit is still the same.
-//! 3. Time reaches a slot of level 0: its timers fire, the one that was inserted first before the
-//!    others. So all timers fire in the order of their deadlines, however late it is
-//!    (`a21_clock_jump`).
+//! 3. Time reaches a slot of level 0, or one of a single timer: its timers fire, the one that was
+//!    inserted first before the others. So all timers fire in the order of their deadlines, however
+//!    late it is (`a21_clock_jump`).
 //! 4. The timer is dropped or reset.
 //! 5. The reactor is no longer driven. The timers are woken, and move to another one.
 //!
@@ -56,7 +56,11 @@
 //!   next (`a22_uptime_wrap` goes in steps of months).
 //! * *A timer moves* at most ten times, to a lower level each time. In practice it is two or three
 //!   times, since whoever looks at the wheel seldom finds time advanced by less than some
-//!   microseconds. A slot with very many timers spreads in one go, under the lock.
+//!   microseconds.
+//! * *The lock* is held for 32 wakers or [`SPREAD_MAX`] moves at a time. A slot with a million timers
+//!   spreads in many goes, between which others get in: its rest stays where it is, and nothing
+//!   fires before all of it has moved. (A timer that comes between two goes may fire before others
+//!   for the very same time.)
 //! * *Wake-ups for nothing*: a wheel that is driven by its slots' beginnings wakes the thread at each
 //!   move. Here each slot remembers the earliest time that was ever put into it since it was empty,
 //!   so that a thread sleeps until a timer is due, and moves none before. This memory is wrong only
@@ -95,7 +99,11 @@
 //! sleeper's `sleeping_until`, and a `notify` is never lost, whether it comes before or during step
 //! 4. The first who notifies sets `sleeping_until` back, since a sleep ends once. The thread that
 //! turns the reactor does not sleep while it inserts, and so never notifies itself.
+//!
+//! `sleeping_until` is the moment of the first timer also where the sleep goes on behind it, for a
+//! [`crowd`].
 
+mod crowd;
 mod list;
 #[cfg(all(test, not(ekio_loom)))]
 mod tests;
@@ -107,6 +115,7 @@ use std::time::Duration;
 
 use super::clock::{self, NEVER};
 use super::wakers::WakerBatch;
+pub(super) use crowd::Rise;
 use list::List;
 pub(crate) use list::Node;
 use list::{Place, State};
@@ -117,6 +126,11 @@ const DIGIT_BITS: u32 = 6;
 const SLOTS: usize = 1 << DIGIT_BITS;
 /// The digits of a `u64`.
 const LEVELS: usize = u64::BITS.div_ceil(DIGIT_BITS) as usize;
+
+/// The most timers that move under one lock. Each is up to a cache miss or two, so that this is 2 to
+/// 20 µs; a million in one go were 8 ms and more. (In the unit tests it is few, so that all of them meet slots that have not been
+/// spread to the last.)
+const SPREAD_MAX: usize = if cfg!(test) { 3 } else { 256 };
 
 /// `sleeping_until` of a reactor in which nobody sleeps: no timer is earlier.
 const AWAKE: u64 = 0;
@@ -129,7 +143,10 @@ pub(crate) struct Timers {
     /// Bit n: level n has an occupied slot.
     occupied_levels: u16,
     levels: [Level; LEVELS],
-    /// When the wait that is under way ends by itself, or [`AWAKE`].
+    /// A slot that is being spread: `elapsed` lies in it, and so do timers, of which any may be the
+    /// first.
+    spreading: Option<Place>,
+    /// A timer that is earlier than this ends the wait that is under way, or there is none ([`AWAKE`]).
     sleeping_until: u64,
 }
 
@@ -155,7 +172,8 @@ struct Slot {
 unsafe impl Send for Timers {}
 
 impl Timers {
-    pub(crate) const fn new() -> Timers {
+    /// No timers, at a time from which on some may come. (One from before is taken for one of then.)
+    pub(crate) const fn new(elapsed: u64) -> Timers {
         const EMPTY: Level = Level {
             occupied: 0,
             slots: [const {
@@ -166,9 +184,10 @@ impl Timers {
             }; SLOTS],
         };
         Timers {
-            elapsed: 0,
+            elapsed,
             occupied_levels: 0,
             levels: [EMPTY; LEVELS],
+            spreading: None,
             sleeping_until: AWAKE,
         }
     }
@@ -270,30 +289,44 @@ impl Timers {
     /// The earliest moment at which there may be something to [`expire`](Timers::expire), or
     /// [`NEVER`].
     pub(crate) fn next_deadline(&self) -> u64 {
+        if self.spreading.is_some() {
+            return self.elapsed;
+        }
         self.first()
             .map_or(NEVER, |place| self.slot(place).earliest)
     }
 
     /// Fires the timers whose deadline is at or before `now`, in order, as many as there is room
-    /// for in the batch. True says that there are more: unlock, wake, and come again with the
+    /// for in the batch. True says that there may be more: unlock, wake, and come again with the
     /// *same* `now`, or the timers that the woken start could keep you here.
     pub(crate) fn expire(&mut self, now: u64, batch: &mut WakerBatch) -> bool {
-        while let Some(place) = self.first() {
-            let earliest = self.slot(place).earliest;
+        let mut moves_left = SPREAD_MAX;
+        loop {
+            if let Some(place) = self.spreading {
+                self.spread(place, &mut moves_left);
+                if self.spreading.is_some() {
+                    return true;
+                }
+            }
+            let Some(place) = self.first() else {
+                return false;
+            };
+            let Slot { list, earliest } = self.slot(place);
+            let earliest = *earliest;
             if earliest > now {
                 return false;
             }
+            let is_for_one_time = place.level == 0 || list.only() == Some(earliest);
             debug_assert!(self.elapsed <= earliest, "time went back");
             self.elapsed = earliest;
-            if place.level > 0 {
-                self.spread(place);
+            if !is_for_one_time {
+                self.spreading = Some(place);
             } else if batch.is_full() {
                 return true;
             } else {
                 self.pop(place, State::Fired, batch);
             }
         }
-        false
     }
 
     /// Moves wakers of nodes that have not fired into the batch, as many as there is room for, and
@@ -310,22 +343,37 @@ impl Timers {
     }
 
     /// Notes that the calling thread is about to `wait`, and answers for how long: until the first
-    /// timer, or for `limit` if that is shorter. `None` is "for ever", on both sides. The caller
-    /// unlocks, and waits.
+    /// timer or, by `rise`, the end of its [`crowd`], or for `limit` if that is shorter. `None` is "for
+    /// ever", on both sides. The caller unlocks, and waits.
     ///
     /// The clock is read if there is anything to compare it with.
-    pub(crate) fn begin_sleep(&mut self, limit: Option<Duration>) -> Option<Duration> {
+    pub(crate) fn begin_sleep(&mut self, limit: Option<Duration>, rise: Rise) -> Option<Duration> {
         let first = self.next_deadline();
         if first == NEVER && limit.is_none() {
             self.sleeping_until = NEVER;
             return None;
         }
         let now = clock::now();
-        let end = limit.map_or(NEVER, |limit| clock::after(now, limit));
-        self.sleeping_until = first.min(end);
+        let limit = limit.map_or(NEVER, |limit| clock::after(now, limit));
+        self.sleeping_until = first.min(limit);
+        let end = match rise {
+            Rise::WithTheFirst => first,
+            Rise::WithItsCrowd => {
+                let near = self.upcoming(crowd::horizon(now));
+                crowd::end_of_wait(now, first, near)
+            }
+        };
+        let end = end.min(limit);
         // `NEVER` is only left of a limit that is as good as none.
-        (self.sleeping_until != NEVER)
-            .then(|| Duration::from_nanos(self.sleeping_until.saturating_sub(now)))
+        (end != NEVER).then(|| Duration::from_nanos(end.saturating_sub(now)))
+    }
+
+    /// The deadlines, slot by slot, up to the first slot that has none before `horizon`.
+    fn upcoming(&self, horizon: u64) -> impl Iterator<Item = u64> {
+        let levels = bits(self.occupied_levels.into()).map(|level| &self.levels[level]);
+        let slots = levels.flat_map(|level| bits(level.occupied).map(|slot| &level.slots[slot]));
+        let near = slots.take_while(move |slot| slot.earliest < horizon);
+        near.flat_map(|slot| slot.list.iter().map(|node| node.deadline.get()))
     }
 
     /// Notes that the thread is back.
@@ -335,6 +383,18 @@ impl Timers {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.occupied_levels == 0
+    }
+
+    /// Shows the wakers of all timers, and their deadlines. `visit` may not touch these Timers.
+    pub(crate) fn visit(&mut self, mut visit: impl FnMut(&Waker, u64)) {
+        let slots = self.levels.iter().flat_map(|level| &level.slots);
+        for node in slots.flat_map(|slot| slot.list.iter()) {
+            let waker = node.waker.take();
+            if let Some(waker) = &waker {
+                visit(waker, node.deadline.get());
+            }
+            node.waker.set(waker);
+        }
     }
 
     fn must_notify(&mut self, deadline: u64) -> bool {
@@ -412,6 +472,9 @@ impl Timers {
     }
 
     fn mark_empty(&mut self, place: Place) {
+        if self.spreading == Some(place) {
+            self.spreading = None;
+        }
         let level = &mut self.levels[usize::from(place.level)];
         level.occupied &= !(1 << place.slot);
         if level.occupied == 0 {
@@ -419,15 +482,21 @@ impl Timers {
         }
     }
 
-    /// Links the timers of a slot anew, after `elapsed` has come into it.
-    fn spread(&mut self, place: Place) {
+    /// Links the timers of a slot anew, after `elapsed` has come into it, as many as may move.
+    fn spread(&mut self, place: Place, moves_left: &mut usize) {
         let mut timers = self.slot_mut(place).list.take();
-        self.mark_empty(place);
-        while let Some(node) = timers.pop() {
+        while *moves_left > 0 {
+            let Some(node) = timers.pop() else { break };
+            *moves_left -= 1;
             // SAFETY: `link` asks for a node that is in no list, which it has just left, and for
-            // what the caller of `insert` has promised.
+            // what the caller of `insert` has promised. (It goes to a lower level than this, so
+            // that the slot may be without its list meanwhile.)
             unsafe { self.link(node) };
         }
+        if timers.is_empty() {
+            self.mark_empty(place);
+        }
+        self.slot_mut(place).list = timers;
     }
 
     /// Unlinks the first timer of a slot, and moves its waker into the batch.
@@ -440,6 +509,15 @@ impl Timers {
             self.mark_empty(place);
         }
     }
+}
+
+/// The numbers of the bits that are set.
+fn bits(mut set: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let first = (set != 0).then(|| set.trailing_zeros() as usize);
+        set &= set.wrapping_sub(1);
+        first
+    })
 }
 
 /// What [`Timers::look`] saw.

@@ -16,39 +16,58 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
-/// The most wakers that one batch holds. Half a kibibyte of stack, and a lock taken again for every
-/// 32 wakes, which is lost in what the wakes cost.
+/// The most wakers that one batch holds: half a kibibyte, and a lock taken again for every 32 wakes,
+/// which is lost in what the wakes cost.
 const BATCH_MAX: usize = 32;
 
-/// A bounded number of wakers, in order.
-#[derive(Debug)]
+/// A bounded number of wakers, in order. One that is used again allocates no more.
+#[derive(Debug, Default)]
 pub(crate) struct WakerBatch {
-    /// The first `len` are there.
-    wakers: [Option<Waker>; BATCH_MAX],
-    len: usize,
+    wakers: Vec<Waker>,
 }
 
 impl WakerBatch {
     pub(crate) const fn new() -> WakerBatch {
-        WakerBatch {
-            wakers: [const { None }; BATCH_MAX],
-            len: 0,
-        }
+        WakerBatch { wakers: Vec::new() }
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.len == BATCH_MAX
+        self.wakers.len() >= BATCH_MAX
     }
 
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
+        self.wakers.is_empty()
     }
 
-    /// Adds a waker behind the others. The caller has asked [`is_full`](WakerBatch::is_full).
+    /// Adds a waker behind the others. The caller has asked [`is_full`](WakerBatch::is_full), or called
+    /// [`make_room`](WakerBatch::make_room).
     pub(crate) fn push(&mut self, waker: Waker) {
-        self.wakers[self.len] = Some(waker);
-        self.len += 1;
+        self.wakers.push(waker);
+    }
+
+    /// Wakes what is there, if there is no room for one waker of each direction of a source. The caller
+    /// holds no lock.
+    pub(crate) fn make_room(&mut self) {
+        if self.wakers.len() > BATCH_MAX - 2 {
+            self.wake_all();
+        }
+    }
+
+    /// Adds wakers, and wakes in between where it is full. The caller holds no lock.
+    #[inline]
+    pub(crate) fn push_all(&mut self, wakers: Vec<Waker>) {
+        if !wakers.is_empty() {
+            self.push_many(wakers);
+        }
+    }
+
+    #[cold]
+    fn push_many(&mut self, wakers: Vec<Waker>) {
+        for waker in wakers {
+            self.make_room();
+            self.push(waker);
+        }
     }
 
     /// Wakes them all, in the order in which they came. The caller holds no lock.
@@ -56,11 +75,10 @@ impl WakerBatch {
     /// A panic of a waker goes no further than this: the panic hook has reported it, and neither
     /// the other wakers nor the thread that happens to turn the reactor have any part in it.
     pub(crate) fn wake_all(&mut self) {
-        let len = mem::take(&mut self.len);
-        for waker in self.wakers[..len].iter_mut().filter_map(Option::take) {
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-                drop_payload(payload);
-            }
+        let mut wakers = self.wakers.drain(..);
+        let mut wake_the_rest = || wakers.by_ref().for_each(Waker::wake);
+        while let Err(payload) = catch_unwind(AssertUnwindSafe(&mut wake_the_rest)) {
+            drop_payload(payload);
         }
     }
 }

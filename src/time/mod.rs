@@ -26,17 +26,41 @@
 //! | poll, Linux, FreeBSD, DragonFly | 1 ns (`ppoll`) | the same on Linux |
 //! | poll, others | 1 ms, rounded up | |
 //! | kqueue | 1 ns | up to a clock tick, or the coalescing of timers on Apple's systems |
-//! | IOCP | 1 ms, rounded up | up to the period of the clock interrupt, 15.6 ms by default |
+//! | IOCP, Windows 10 (1803) and later | 100 ns (a waitable timer of high resolution, which rings through the port) | about 0.5 ms, by what others measured |
+//! | IOCP, older systems, Wine 8 | 1 ms, rounded up | up to the period of the clock interrupt, 15.6 ms by default |
 //!
-//! The clock is that of [`Instant`]: while the machine is suspended it stands still on Linux and on
-//! Apple's systems, and goes on on Windows. A timer whose moment passes meanwhile fires when the
-//! machine is back, and several fire in the order of their deadlines.
+//! To this a *crowd* adds up to a millisecond. Where the next 64 timers of a thread are all due within one
+//! millisecond, the thread sleeps until the 64th of them is, and wakes them together, because to get up
+//! for each costs several times as much as to serve it. So a timer among a hundred in each millisecond is
+//! late by a third of one on average; the denser they are, the less it is, and with fewer neighbours each
+//! is served at its own moment. An event of a socket ends the sleep as ever, and so does a timer that is
+//! earlier than all of the crowd. Under [virtual time](crate::runtime::Builder::virtual_time) there are
+//! no crowds.
+//!
+//! # When the machine is suspended
+//!
+//! The clock is that of [`Instant`], and whether it goes on while the machine is suspended is the
+//! system's affair. Where it stands still, timers count the time for which the machine is awake. Where
+//! it goes on, a timer whose moment passes meanwhile is overdue when the machine is back, and fires
+//! then. Several fire once each, in the order of their deadlines.
+//!
+//! | system | [`Instant`] meanwhile | the system's waits | an overdue timer fires |
+//! |---|---|---|---|
+//! | Linux, Android | stands still (`CLOCK_MONOTONIC`) | stand still | (none is overdue) |
+//! | Apple's | stands still (`CLOCK_UPTIME_RAW`) | stand still | (none is overdue) |
+//! | Windows | goes on (`QueryPerformanceCounter`) | stand still | when the system tells us that it is back (`PowerRegisterSuspendResumeNotification`), and at the latest after a minute, for no single wait is longer |
+//! | the BSDs | their `CLOCK_MONOTONIC`: goes on on OpenBSD, stands still on the others | go by the same clock | when the system has set its clocks |
+//!
+//! A deadline by the wall clock, an alarm in the morning say, is not to be had from these: compare with
+//! [`SystemTime`](std::time::SystemTime) after short sleeps.
 //!
 //! # Cost
 //!
 //! A timer lives inside its future. Starting and cancelling one allocates nothing and makes no
 //! system call (unless it wakes another thread that sleeps for longer). Any [`Duration`] will do:
-//! what lies more than 584 years ahead never comes, and takes up nothing at all.
+//! what lies more than 584 years ahead never comes, and takes up nothing at all. With a million of
+//! them at the same time, one takes the 64 bytes of its future, and about 150 ns from its making to
+//! its drop (measured by `benches/`, beside tokio's, on Linux).
 //!
 //! # Where a timer runs
 //!
@@ -48,9 +72,42 @@ mod interval;
 mod sleep;
 mod timeout;
 
-pub use interval::{Interval, interval, interval_at};
+pub use interval::{Interval, MissedTickBehavior, interval, interval_at};
 pub use sleep::{Sleep, sleep, sleep_until};
 pub use timeout::{Elapsed, Timeout, timeout, timeout_at};
 
+use std::time::Instant;
+
+use crate::reactor::{clock, virtual_time};
+
+/// The time, by the clock that the sleeps, intervals and time-outs of this thread go by.
+///
+/// Today that is [`Instant::now`] for whoever does not test. Under [virtual
+/// time](crate::runtime::Builder::virtual_time) it moves while tasks wait; who looks at it in a loop without
+/// an `.await` sees it stand.
+///
+/// # Examples
+///
+/// ```
+/// use ekio::time::{now, sleep_until};
+/// use std::time::Duration;
+///
+/// ekio::block_on(async {
+///     let deadline = now() + Duration::from_micros(300);
+///     sleep_until(deadline).await;
+///     assert!(now() >= deadline);
+/// });
+/// ```
+#[must_use]
+pub fn now() -> Instant {
+    match virtual_time::in_force() {
+        None => Instant::now(),
+        Some(virtual_clock) => clock::to_instant(virtual_clock.now()),
+    }
+}
+
 #[cfg(doc)]
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+#[cfg(all(test, not(ekio_loom)))]
+mod tests;

@@ -1,6 +1,7 @@
 //! One moment.
 
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -89,7 +90,7 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 pub struct Sleep {
     /// Pinned with the whole.
     timer: Timer<Reactor>,
-    /// The answer was held back once for want of budget.
+    /// The answer was held back the last time, for want of budget.
     was_held_back: bool,
 }
 
@@ -107,8 +108,8 @@ impl Sleep {
 
     /// When it is ready.
     ///
-    /// A deadline from before ekio's first look at the clock, or from more than 584 years after, is
-    /// answered as that earliest or latest moment.
+    /// A deadline from years before ekio's first look at the clock, or from centuries after, is
+    /// answered as the earliest or latest moment that it can name.
     pub fn deadline(&self) -> Instant {
         clock::to_instant(self.timer.deadline())
     }
@@ -148,19 +149,23 @@ impl Sleep {
         self.parts().0.poll_elapsed(cx, context::current)
     }
 
-    /// Ready if the budget of this run allows an answer, or did not allow it once before.
+    /// Ready if the budget of this run allows an answer, or did not allow it the last time: then one
+    /// unit is lent.
     ///
     /// A task that does nothing but wait for moments that are over is stopped by it, since each of
     /// them is held back when the budget has run out. Held back for as long as that is so, a sleep
     /// would never be answered beside a greedy future that is polled before it in each run
-    /// (`a_greedy_neighbour_starves_nobody`).
+    /// (`a_greedy_neighbour_starves_nobody`); and without the unit, the future of a time-out would not
+    /// be able to answer when it is polled for the last time
+    /// (`a_future_that_may_not_answer_is_not_timed_out`).
     pub(super) fn poll_budget(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let (_, was_held_back) = self.parts();
-        if !*was_held_back && budget::poll_proceed(cx).is_pending() {
-            *was_held_back = true;
-            return Poll::Pending;
+        if mem::take(was_held_back) {
+            budget::lend();
         }
-        Poll::Ready(())
+        let proceed = budget::poll_proceed(cx);
+        *was_held_back = proceed.is_pending();
+        proceed
     }
 
     fn parts(self: Pin<&mut Self>) -> (Pin<&mut Timer<Reactor>>, &mut bool) {

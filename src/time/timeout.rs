@@ -114,7 +114,7 @@ impl<F> Timeout<F> {
 impl<F: Future> Future for Timeout<F> {
     type Output = Result<F::Output, Elapsed>;
 
-    /// The budget (see `reactor::budget`) is asked before the future is polled. Asked after, it would
+    /// The budget (see `task::budget`) is asked before the future is polled. Asked after, it would
     /// let a future run for ever which uses up the whole budget in each run: there would never be
     /// any left to find that the time is over (`a_greedy_future_is_timed_out`).
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

@@ -136,17 +136,28 @@ impl List {
         Some(node)
     }
 
+    /// The deadline of the node that is alone in the list, if one is.
+    pub(super) fn only(&self) -> Option<u64> {
+        let first = self.first?;
+        // SAFETY: nodes in a list are alive, as `push` asked when they came.
+        let node = unsafe { first.as_ref() };
+        (node.next.get() == self.first).then(|| node.deadline.get())
+    }
+
+    /// The nodes, in order. They are alive while the lock is held, as in `pop`.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Node> {
+        let mut next = self.first;
+        std::iter::from_fn(move || {
+            // SAFETY: nodes in a list are alive, as `push` asked when they came.
+            let node = unsafe { next?.as_ref() };
+            next = node.next.get().filter(|next| Some(*next) != self.first);
+            Some(node)
+        })
+    }
+
     /// The deadlines of the list's nodes, in order.
     #[cfg(test)]
     pub(super) fn deadlines(&self) -> Vec<u64> {
-        let mut deadlines = Vec::new();
-        let mut at = self.first;
-        while let Some(pointer) = at {
-            // SAFETY: nodes in a list are alive, as `push` asked when they came.
-            let node = unsafe { pointer.as_ref() };
-            deadlines.push(node.deadline.get());
-            at = node.next.get().filter(|next| Some(*next) != self.first);
-        }
-        deadlines
+        self.iter().map(|node| node.deadline.get()).collect()
     }
 }

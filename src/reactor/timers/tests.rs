@@ -56,7 +56,7 @@ struct Bench {
 impl Bench {
     fn new(now: u64) -> Bench {
         Bench {
-            timers: Timers::new(),
+            timers: Timers::new(0),
             model: BTreeMap::new(),
             nodes: Vec::new(),
             log: Arc::default(),
@@ -178,12 +178,14 @@ impl Bench {
                     level: index as u8,
                     slot: number as u8,
                 };
+                let is_spreading = timers.spreading == Some(place);
+                assert!(!is_spreading || is_occupied && index > 0);
                 for deadline in &deadlines {
                     let time = *deadline.max(&timers.elapsed);
-                    assert_eq!(timers.place_of(time), place);
+                    assert_eq!(timers.place_of(time) != place, is_spreading);
                     assert!(slot.earliest <= time);
                 }
-                if !self.is_blurred && !deadlines.is_empty() {
+                if !self.is_blurred && !deadlines.is_empty() && !is_spreading {
                     let earliest = deadlines.iter().min().unwrap().max(&timers.elapsed);
                     assert_eq!(slot.earliest, *earliest);
                 }
@@ -208,7 +210,7 @@ impl Drop for Bench {
 
 #[test]
 fn nothing_is_due_in_an_empty_wheel() {
-    let mut timers = Timers::new();
+    let mut timers = Timers::new(0);
     let mut batch = WakerBatch::new();
     assert_eq!(timers.next_deadline(), NEVER);
     assert!(!timers.expire(NEVER - 1, &mut batch));
@@ -308,7 +310,7 @@ fn equals_fire_in_the_order_in_which_they_came() {
         bench.advance(deadline - before);
     }
     let mut batch = WakerBatch::new();
-    assert!(!bench.timers.expire(deadline, &mut batch));
+    while bench.timers.expire(deadline, &mut batch) {}
     batch.wake_all();
     assert_eq!(*bench.log.lock().unwrap(), ids);
 }
@@ -366,9 +368,69 @@ fn a_batch_bounds_what_is_fired_at_once() {
     assert!(bench.expirations > 2);
 }
 
+/// Between the goes in which a slot is spread, timers come and leave, of this slot and of others.
+#[test]
+fn a_full_slot_is_spread_in_goes() {
+    let mut bench = Bench::new(0);
+    let slot = 1 << (4 * DIGIT_BITS);
+    let count = if cfg!(miri) { 20 } else { 200 };
+    // All in one slot, the last one first, each distance twice.
+    for n in (0..count).rev() {
+        bench.insert(5 * slot + n / 2 * 1_000);
+    }
+    let (mut goes, mut batch) = (0, WakerBatch::new());
+    let now = 5 * slot;
+    while bench.timers.expire(now, &mut batch) {
+        goes += 1;
+        bench.check();
+        let was_spreading = bench.timers.spreading.is_some();
+        assert!(batch.is_empty() || !was_spreading, "nothing fires before");
+        if was_spreading {
+            assert_eq!(bench.timers.next_deadline(), bench.timers.elapsed);
+            // One that has moved or has not leaves, one moves on, and some come.
+            bench.cancel(goes * 2);
+            bench.reset(goes * 2 + 1, 5 * slot + 1);
+            for deadline in [0, 5 * slot, 5 * slot + 1_500, 6 * slot, 600 * slot] {
+                bench.insert(deadline);
+            }
+        }
+        batch.wake_all();
+    }
+    assert!(goes > 5, "{goes}");
+    batch.wake_all();
+    // What is overdue fired in one go with what was due, as `advance` wants to see it.
+    let fired = bench.log.lock().unwrap().len();
+    assert_eq!(fired, bench.model.range(..(now + 1, 0)).count());
+    bench.log.lock().unwrap().clear();
+    bench.model = bench.model.split_off(&(now + 1, 0));
+    bench.drive(700 * slot);
+    assert!(bench.model.is_empty());
+}
+
+/// All timers of a slot that is being spread leave, or are let go of.
+#[test]
+fn a_slot_that_is_emptied_while_it_is_spread() {
+    for lets_go in [false, true] {
+        let mut bench = Bench::new(0);
+        let ids: Vec<_> = (0..10).map(|n| bench.insert(70_000 + n)).collect();
+        let mut batch = WakerBatch::new();
+        assert!(bench.timers.expire(70_000, &mut batch));
+        assert!(bench.timers.spreading.is_some() && batch.is_empty());
+        if lets_go {
+            bench.timers.wake_all_into(&mut batch);
+        } else {
+            ids.into_iter().for_each(|id| bench.cancel(id));
+        }
+        bench.check();
+        assert_eq!(bench.timers.next_deadline(), NEVER);
+        assert!(!bench.timers.expire(80_000, &mut batch));
+        batch.wake_all();
+    }
+}
+
 #[test]
 fn a_reactor_that_lets_go_wakes_all_of_them() {
-    let mut timers = Timers::new();
+    let mut timers = Timers::new(0);
     let counter = Arc::new(Counter::default());
     let nodes: Vec<_> = (0..100)
         .map(|n| Box::pin(Node::new(n * SECOND + 1)))
@@ -394,7 +456,7 @@ fn a_reactor_that_lets_go_wakes_all_of_them() {
 
 #[test]
 fn only_an_earlier_timer_ends_a_sleep_and_only_once() {
-    let mut timers = Timers::new();
+    let mut timers = Timers::new(0);
     let now = clock::now();
     let mut nodes = Vec::new();
     let mut insert = |timers: &mut Timers, deadline| {
@@ -406,27 +468,35 @@ fn only_an_earlier_timer_ends_a_sleep_and_only_once() {
     };
     assert!(!insert(&mut timers, now + 500 * SECOND), "nobody sleeps");
     let timeout = timers
-        .begin_sleep(Some(Duration::from_secs(1_000)))
+        .begin_sleep(Some(Duration::from_secs(1_000)), Rise::WithItsCrowd)
         .unwrap();
     assert!(timeout > Duration::from_secs(400) && timeout <= Duration::from_secs(500));
     assert!(!insert(&mut timers, now + 600 * SECOND), "later");
     assert!(insert(&mut timers, now + 400 * SECOND), "earlier");
     assert!(!insert(&mut timers, now + 300 * SECOND), "told already");
     timers.end_sleep();
-    let timeout = timers.begin_sleep(Some(Duration::from_secs(200))).unwrap();
+    let timeout = timers
+        .begin_sleep(Some(Duration::from_secs(200)), Rise::WithItsCrowd)
+        .unwrap();
     assert!(timeout <= Duration::from_secs(200));
     assert!(!insert(&mut timers, now + 250 * SECOND), "after the limit");
     assert!(insert(&mut timers, 0), "overdue");
     timers.end_sleep();
-    assert_eq!(timers.begin_sleep(None), Some(Duration::ZERO));
+    assert_eq!(
+        timers.begin_sleep(None, Rise::WithItsCrowd),
+        Some(Duration::ZERO)
+    );
     timers.end_sleep();
     let mut batch = WakerBatch::new();
     timers.wake_all_into(&mut batch);
-    assert_eq!(timers.begin_sleep(None), None);
+    assert_eq!(timers.begin_sleep(None, Rise::WithItsCrowd), None);
     assert!(insert(&mut timers, NEVER - 1), "earlier than for ever");
     timers.end_sleep();
     timers.wake_all_into(&mut batch);
-    assert_eq!(timers.begin_sleep(Some(Duration::MAX)), None);
+    assert_eq!(
+        timers.begin_sleep(Some(Duration::MAX), Rise::WithItsCrowd),
+        None
+    );
 }
 
 /// A step of the comparison with the model.

@@ -202,6 +202,7 @@ mod tests;
 #[cfg(all(test, ekio_loom))]
 mod models {
     use super::*;
+    use crate::reactor::timers::Rise;
     use crate::reactor::wakers::WakerBatch;
     use crate::sync::atomic::{AtomicBool, Ordering};
     use crate::sync::{Condvar, Mutex, lock, thread};
@@ -247,7 +248,7 @@ mod models {
         fn new() -> Arc<Model> {
             Arc::new(Model {
                 is_driven: AtomicBool::new(true),
-                timers: Mutex::new(Timers::new()),
+                timers: Mutex::new(Timers::new(clock::now())),
                 is_notified: Mutex::new(false),
                 notification: Condvar::new(),
             })
@@ -257,7 +258,7 @@ mod models {
         /// lost is a deadlock, which loom reports.
         fn turn_until(&self, limit: Duration) {
             loop {
-                let timeout = self.timers().begin_sleep(None);
+                let timeout = self.timers().begin_sleep(None, Rise::WithItsCrowd);
                 if timeout.is_some_and(|timeout| timeout <= limit) {
                     return;
                 }

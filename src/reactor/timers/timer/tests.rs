@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::*;
+use crate::reactor::timers::Rise;
 use crate::reactor::wakers::WakerBatch;
 
 /// The reactor.
@@ -44,7 +45,7 @@ impl Host for Bed {
 impl Bed {
     fn new(is_shared: bool) -> Arc<Bed> {
         Arc::new(Bed {
-            timers: Mutex::new(Timers::new()),
+            timers: Mutex::new(Timers::new(clock::now())),
             notifications: AtomicUsize::new(0),
             is_driven: AtomicBool::new(true),
             is_shared,
@@ -214,13 +215,13 @@ fn a_sleeper_is_notified_of_what_is_earlier() {
     assert!(poll(&mut slow, &waker, &bed).is_pending());
     let notifications = || bed.notifications.load(Ordering::Relaxed);
     assert_eq!(notifications(), 0, "nobody sleeps");
-    assert!(bed.timers().begin_sleep(None).is_some());
+    assert!(bed.timers().begin_sleep(None, Rise::WithItsCrowd).is_some());
     let mut fast = timer(later(1));
     assert!(poll(&mut fast, &waker, &bed).is_pending());
     assert_eq!(notifications(), 1);
     bed.timers().end_sleep();
     drop(fast);
-    assert!(bed.timers().begin_sleep(None).is_some());
+    assert!(bed.timers().begin_sleep(None, Rise::WithItsCrowd).is_some());
     slow.as_mut().reset(later(2));
     assert_eq!(notifications(), 2);
     bed.timers().end_sleep();
@@ -316,7 +317,7 @@ fn a15_hostile_waker_timers() {
         })
         .into()
     };
-    let deadline = later(1) / 2;
+    let deadline = later(1);
     // Each waker is known to its timer alone, so that it is dropped when it is replaced, when the
     // timer is, and when it has woken.
     let mut replaced = timer(deadline);

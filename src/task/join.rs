@@ -7,12 +7,12 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 use std::sync::Mutex;
-use std::task::{Context, Poll, RawWakerVTable, Waker};
+use std::task::{Context, Poll, Waker};
 
-use super::Id;
 use super::raw::{self, Header};
+use super::{AbortHandle, Id};
 
 /// The grip on a spawned task: a future of its output.
 ///
@@ -44,17 +44,11 @@ use super::raw::{self, Header};
 /// ```
 pub struct JoinHandle<T> {
     task: NonNull<Header>,
-    /// The identity of the waker that lies in the joiner's slot. While it lies there it is alive,
-    /// so a waker with the same two pointers is the same waker.
-    registered: Identity,
+    /// The joiner's slot is lent to the completer, with a waker in it.
+    is_lent: bool,
     is_spent: bool,
     _output: PhantomData<T>,
 }
-
-/// The two pointers of a waker, to compare and never to follow.
-type Identity = (*const (), *const RawWakerVTable);
-
-const NOBODY: Identity = (ptr::null(), ptr::null());
 
 // SAFETY: what a handle does from another thread, apart from moving the output there, is made for
 // any thread (see `state`). With it the output may come to be used and dropped there.
@@ -76,7 +70,7 @@ impl<T> JoinHandle<T> {
     pub(super) unsafe fn new(task: NonNull<Header>) -> JoinHandle<T> {
         JoinHandle {
             task,
-            registered: NOBODY,
+            is_lent: false,
             is_spent: false,
             _output: PhantomData,
         }
@@ -93,6 +87,14 @@ impl<T> JoinHandle<T> {
     pub fn abort(&self) {
         // SAFETY: the handle has a reference.
         unsafe { raw::abort(self.task) };
+    }
+
+    /// Another grip on the task, which can [`abort`](AbortHandle::abort) it from anywhere, and knows
+    /// nothing of its output.
+    #[must_use]
+    pub fn abort_handle(&self) -> AbortHandle {
+        // SAFETY: the handle has a reference.
+        unsafe { AbortHandle::new(self.task) }
     }
 
     /// True once the task has ended, by itself or otherwise, and the output is there (or has been
@@ -113,34 +115,35 @@ impl<T> JoinHandle<T> {
         unsafe { self.task.as_ref() }
     }
 
+    /// Takes the output of a task that is complete, once.
+    pub(super) fn take_output(&mut self) -> Result<T, JoinError> {
+        assert!(self.is_finished() && !std::mem::replace(&mut self.is_spent, true));
+        // SAFETY: the task is complete, and `is_spent` sees to it that this happens once; `T` is
+        // its output by the contract of `new`.
+        unsafe { raw::take_output(self.task) }
+    }
+
     /// Makes `waker` the one that completion wakes. True if completion came first.
-    fn register(&mut self, waker: &Waker) -> bool {
-        if identity(waker) == self.registered {
+    pub(super) fn register(&mut self, waker: &Waker) -> bool {
+        // SAFETY: this is the handle.
+        if self.is_lent && unsafe { self.header().joiner.holds(waker) } {
             return false;
         }
         // Foreign code, so before anything changes.
         let waker = waker.clone();
-        let identity = identity(&waker);
-        if self.registered != NOBODY && self.header().state.clear_join_waker().is_complete() {
+        if self.is_lent && self.header().state.clear_join_waker().is_complete() {
             return true;
         }
-        self.registered = NOBODY;
         // SAFETY: the slot is the handle's: `JOIN_WAKER` is clear, and was when we looked.
-        let old = unsafe { self.header().swap_joiner(Some(waker)) };
-        let is_late = self.header().state.set_join_waker().is_complete();
-        if is_late {
+        let old = unsafe { self.header().joiner.replace(waker) };
+        self.is_lent = !self.header().state.set_join_waker().is_complete();
+        if !self.is_lent {
             // SAFETY: the completer has found `JOIN_WAKER` clear and keeps out of the slot.
-            drop(unsafe { self.header().swap_joiner(None) });
-        } else {
-            self.registered = identity;
+            drop(unsafe { self.header().joiner.take() });
         }
         drop(old);
-        is_late
+        !self.is_lent
     }
-}
-
-fn identity(waker: &Waker) -> Identity {
-    (waker.data(), waker.vtable())
 }
 
 impl<T> Future for JoinHandle<T> {
@@ -151,23 +154,25 @@ impl<T> Future for JoinHandle<T> {
         if !self.is_finished() && !self.register(cx.waker()) {
             return Poll::Pending;
         }
-        self.is_spent = true;
-        // SAFETY: the task is complete, and `is_spent` sees to it that this happens once; `T` is
-        // its output by the contract of `new`.
-        Poll::Ready(unsafe { raw::take_output(self.task) })
+        Poll::Ready(self.take_output())
     }
 }
 
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
         let mut waker = None;
-        if !self.is_spent {
-            if self.header().state.drop_join().is_complete() {
-                // SAFETY: it is complete while the handle was there, so the output is the handle's.
-                unsafe { raw::drop_output(self.task) };
-            } else if self.registered != NOBODY {
+        let is_complete = self.is_spent || self.header().state.drop_join().is_complete();
+        if !self.is_spent && is_complete {
+            // SAFETY: it is complete while the handle was there, so the output is the handle's.
+            unsafe { raw::drop_output(self.task) };
+        }
+        if self.is_lent {
+            if is_complete {
+                // The completer may be at the slot, and relies on our reference.
+                self.header().joiner.wait_until_empty();
+            } else {
                 // SAFETY: `drop_join` took the slot back in time.
-                waker = unsafe { self.header().swap_joiner(None) };
+                waker = unsafe { self.header().joiner.take() };
             }
         }
         // SAFETY: the handle's reference is given back.

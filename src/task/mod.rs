@@ -7,9 +7,15 @@
 //! * `state`: the one atomic word, its picture, and the rules that everything else obeys.
 //! * `raw`: the memory, the vtable, the `Waker`, and `Runnable`, the right to run
 //!   a task once.
-//! * `join`: [`JoinHandle`] and [`JoinError`].
+//! * `join`: [`JoinHandle`] and [`JoinError`]. `joiner`: where the handle's waker lies. `abort`: [`AbortHandle`], which knows of no output.
+//! * `join_set`: [`JoinSet`], many tasks joined as one.
+//! * `budget`: how much a task may do in one run. What counts is one floor up, in the leaf futures.
 
+mod abort;
+pub(crate) mod budget;
 mod join;
+mod join_set;
+mod joiner;
 #[cfg(all(test, ekio_loom))]
 mod models;
 pub(crate) mod raw;
@@ -23,7 +29,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+pub use abort::AbortHandle;
+pub use budget::{Unconstrained, unconstrained};
 pub use join::{JoinError, JoinHandle};
+pub use join_set::JoinSet;
 
 use crate::sync::{StaticMutex, lock_static};
 
@@ -33,21 +42,32 @@ pub struct Id(u64);
 
 impl Id {
     /// Numbers are taken from the process by the thousand, so that spawning meets no other thread.
+    const BLOCK_LEN: u64 = 1024;
+
     fn new() -> Id {
-        const BLOCK_LEN: u64 = 1024;
         static NEXT_BLOCK: StaticMutex<u64> = StaticMutex::new(0);
         std::thread_local! {
             static NEXT: Cell<u64> = const { Cell::new(0) };
         }
 
         let mut id = NEXT.get();
-        if id % BLOCK_LEN == 0 {
+        if id % Id::BLOCK_LEN == 0 {
             let mut next_block = lock_static(&NEXT_BLOCK);
             id = *next_block;
-            *next_block += BLOCK_LEN;
+            *next_block += Id::BLOCK_LEN;
         }
         NEXT.set(id + 1);
         Id(id)
+    }
+
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
+
+    /// The block of numbers that it comes from.
+    pub(crate) fn block(self) -> usize {
+        // Cut off where addresses are short: the lower bits are as good.
+        (self.0 / Id::BLOCK_LEN) as usize
     }
 }
 
@@ -61,6 +81,44 @@ impl fmt::Debug for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Id({})", self.0)
     }
+}
+
+/// The number of the task that calls.
+///
+/// A task calls while it is polled and while its future is dropped; a closure of
+/// [`spawn_blocking`](crate::spawn_blocking) is one too. The future that is given to
+/// [`block_on`](crate::block_on) is none.
+///
+/// # Panics
+///
+/// If no task calls. [`try_id`] answers `None` then.
+///
+/// # Examples
+///
+/// ```
+/// ekio::block_on(async {
+///     let task = ekio::spawn_local(async { ekio::task::id() });
+///     let id = task.id();
+///     assert_eq!(task.await.unwrap(), id);
+///     assert!(ekio::task::try_id().is_none());
+/// });
+/// ```
+#[must_use]
+#[track_caller]
+pub fn id() -> Id {
+    match try_id() {
+        Some(id) => id,
+        None => panic!(
+            "task::id outside of a task: the future of `block_on` is none, but one that is given to \
+             `ekio::spawn` or `ekio::spawn_local` is; `task::try_id` asks without a panic"
+        ),
+    }
+}
+
+/// The number of the task that calls, or `None` if none does. See [`id`].
+#[must_use]
+pub fn try_id() -> Option<Id> {
+    raw::running_id()
 }
 
 /// Lets the other tasks run: the calling task goes to the back of the queue.

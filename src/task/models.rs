@@ -9,8 +9,8 @@ use std::task::{Context, Poll, Waker};
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Mutex};
 
-use super::JoinHandle;
 use super::testing::{Bell, Desk};
+use super::{JoinHandle, JoinSet};
 
 /// How often a thread is interrupted where it would not have to wait. Three find every fault that
 /// was put in to try the models (a weaker ordering each, and lost steps); without a bound they take
@@ -283,5 +283,83 @@ fn loom_abort_vs_wake_vs_idle() {
         desk.run_to_end();
         waking.join().unwrap();
         assert!(aborting.join().unwrap().is_finished());
+    });
+}
+
+/// Two tasks of a set complete on two threads, and the joiner waits between them: it is woken, and gets
+/// both.
+#[test]
+fn loom_join_set() {
+    model(|| {
+        let mut set = JoinSet::new();
+        let threads = [3, 4].map(|number| {
+            let desk = Desk::new();
+            let output = watched();
+            set.insert(desk.spawn(async move {
+                write(&output);
+                (number, output)
+            }));
+            loom::thread::spawn(move || assert!(desk.run()))
+        });
+        let bell = Bell::new();
+        let waker = bell.waker();
+        let mut cx = Context::from_waker(&waker);
+        let mut sum = 0;
+        loop {
+            match set.poll_join_next(&mut cx) {
+                Poll::Ready(Some(joined)) => {
+                    let (number, output) = joined.unwrap();
+                    assert_eq!(look(&output), 8);
+                    sum += number;
+                }
+                Poll::Ready(None) => break,
+                Poll::Pending => bell.wait(),
+            }
+        }
+        assert_eq!(sum, 7);
+        threads
+            .into_iter()
+            .for_each(|thread| thread.join().unwrap());
+    });
+}
+
+/// Completion races with the drop of a set, or with `detach_all`; the place's next task is not taken
+/// for complete.
+#[test]
+fn loom_join_set_gives_up() {
+    model(|| {
+        let (desk, other) = (Desk::new(), Desk::new());
+        let mut set = JoinSet::new();
+        set.insert(desk.spawn(async { watched() }));
+        let completing = loom::thread::spawn(move || assert!(desk.run()));
+        set.detach_all();
+        set.insert(other.spawn(async { watched() }));
+        assert!(set.try_join_next().is_none());
+        completing.join().unwrap();
+        assert!(set.try_join_next().is_none());
+        let aborting = loom::thread::spawn(move || drop(set));
+        assert!(other.run());
+        aborting.join().unwrap();
+    });
+}
+
+/// Completion, an abort by an `AbortHandle` and the drop of the `JoinHandle` race: the memory is freed
+/// once, by whoever is last.
+#[test]
+fn loom_abort_handle_is_last() {
+    model(|| {
+        let desk = Desk::new();
+        let output = watched();
+        let handle = desk.spawn(async move { output });
+        let abort = handle.abort_handle();
+        let aborting = loom::thread::spawn(move || {
+            let copy = abort.clone();
+            drop(abort);
+            copy.abort();
+        });
+        let dropping = loom::thread::spawn(move || drop(handle));
+        assert!(desk.run());
+        aborting.join().unwrap();
+        dropping.join().unwrap();
     });
 }

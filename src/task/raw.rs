@@ -1,7 +1,7 @@
 //! The memory of a task, and the code that is made once for each type of future.
 //!
 //! ```text
-//!   NonNull<Header> ---> +-----------------------+ <--- Waker, JoinHandle, Runnable, lists
+//!   NonNull<Header> ---> +-----------------------+ <--- Waker, JoinHandle, Runnable, lists ...
 //!                        | state                 |      know this part alone, and reach the
 //!                        | vtable  --------------|---.  rest through the vtable
 //!                        | next, siblings        |   |
@@ -32,7 +32,8 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
 use super::Id;
 use super::join::{JoinError, JoinHandle};
-use super::state::{Start, State, Woken};
+use super::joiner::JoinerSlot;
+use super::state::{Completed, Start, State, Woken};
 use crate::sync::cell::UnsafeCell;
 use crate::sync::per_thread;
 
@@ -55,7 +56,7 @@ pub(crate) struct Header {
     /// The neighbours in the executor's list of its tasks. They belong to that list.
     siblings: UnsafeCell<Siblings>,
     /// Who waits for the output.
-    joiner: UnsafeCell<Option<Waker>>,
+    pub(super) joiner: JoinerSlot,
     id: Id,
     /// Where it was spawned.
     pub(crate) location: &'static Location<'static>,
@@ -71,6 +72,20 @@ pub(crate) struct Siblings {
 impl Header {
     pub(crate) fn id(&self) -> Id {
         self.id
+    }
+
+    /// How it stands with the task at this moment.
+    pub(crate) fn stand(&self) -> Stand {
+        let state = self.state.load();
+        if state.is_complete() {
+            Stand::Complete
+        } else if state.is_cancelled() {
+            Stand::Cancelled
+        } else if state.is_active() {
+            Stand::Active
+        } else {
+            Stand::Idle
+        }
     }
 
     /// # Safety
@@ -93,18 +108,18 @@ impl Header {
             // SAFETY: nobody else is at the links, by the contract.
             .with_mut(|siblings| change(unsafe { &mut *siblings }))
     }
+}
 
-    /// Puts a waker into the joiner's slot, or takes one out, and returns what was there.
-    ///
-    /// # Safety
-    ///
-    /// * The slot belongs to the caller, by the state's rules.
-    pub(super) unsafe fn swap_joiner(&self, waker: Option<Waker>) -> Option<Waker> {
-        // SAFETY: nobody else is at the slot, by the contract. Nothing foreign runs in here: the
-        // old waker is moved out, not dropped.
-        self.joiner
-            .with_mut(|slot| mem::replace(unsafe { &mut *slot }, waker))
-    }
+/// What others are told of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stand {
+    /// It waits for a wake.
+    Idle,
+    /// It is in a queue, or being run.
+    Active,
+    /// It will be dropped instead of run.
+    Cancelled,
+    Complete,
 }
 
 impl fmt::Debug for Header {
@@ -157,21 +172,24 @@ where
     F: Future + 'static,
     S: Schedule,
 {
-    let whole = Box::new(Whole {
+    let id = Id::new();
+    // Written where it stays: a copy of what has just been written piece by piece would wait until
+    // the pieces have left the processor's store buffer.
+    let task = Box::leak(Box::<Whole<F, S>>::new_uninit()).write(Whole {
         header: Header {
             state: State::new(),
             vtable: &Whole::<F, S>::VTABLE,
             next: UnsafeCell::new(None),
             siblings: UnsafeCell::new(Siblings::default()),
-            joiner: UnsafeCell::new(None),
-            id: Id::new(),
+            joiner: JoinerSlot::new(),
+            id,
             location,
         },
         scheduler,
         stage: UnsafeCell::new(Stage::Running(future)),
     });
     // The pointer is made from the whole box, so it may reach all of it.
-    let task = NonNull::from(Box::leak(whole)).cast::<Header>();
+    let task = NonNull::from(task).cast::<Header>();
     // SAFETY: a new task has the two references, and the one `Runnable`, that are handed out here,
     // see `State::new`; `T` is its output.
     (Runnable { task }, unsafe { JoinHandle::new(task) })
@@ -268,13 +286,28 @@ impl<F: Future + 'static, S: Schedule> Whole<F, S> {
     unsafe fn take_output(task: NonNull<Header>, place: *mut ()) {
         let take = |stage: *mut Stage<F>| {
             // SAFETY: the stage is the joiner's, as the task is complete.
-            let stage = mem::replace(unsafe { &mut *stage }, Stage::Empty);
-            let Stage::Complete(output) = stage else {
+            let Stage::Complete(output) = (unsafe { &*stage }) else {
                 unreachable!("a JoinHandle takes the output once")
             };
             let place = place.cast::<Result<F::Output, JoinError>>();
-            // SAFETY: the caller's place is made for this type and may be written.
-            unsafe { place.write(output) };
+            // The two cases apart, because a copy of the whole enum is wider than what was written a
+            // moment ago, and would wait until that has left the processor's store buffer.
+            match output {
+                Ok(output) => {
+                    // SAFETY: what it is moved out of is forgotten below.
+                    let output = unsafe { ptr::read(output) };
+                    // SAFETY: the caller's place is made for this type and may be written.
+                    unsafe { place.write(Ok(output)) };
+                }
+                Err(error) => {
+                    // SAFETY: as above.
+                    let error = unsafe { ptr::read(error) };
+                    // SAFETY: as above.
+                    unsafe { place.write(Err(error)) };
+                }
+            }
+            // SAFETY: the stage is the joiner's, and what was in it has been moved out.
+            unsafe { stage.write(Stage::Empty) };
         };
         // SAFETY: the caller is the joiner of a complete task of this type.
         unsafe { Self::with_stage(task, take) }
@@ -293,9 +326,9 @@ impl<F: Future + 'static, S: Schedule> Whole<F, S> {
     unsafe fn free(task: NonNull<Header>) {
         // SAFETY: the caller gave back the last reference to a task of this type, and `spawn` made
         // it from a box.
-        let whole = unsafe { Box::from_raw(task.cast::<Self>().as_ptr()) };
-        // (loom checks here that nobody is at either place any more.)
-        whole.header.joiner.with_mut(|_| ());
+        let mut whole = unsafe { Box::from_raw(task.cast::<Self>().as_ptr()) };
+        whole.header.joiner.assert_unused();
+        // (loom checks here that nobody is at the stage any more.)
         whole.stage.with_mut(|stage| {
             // SAFETY: there is no other reference.
             debug_assert!(matches!(unsafe { &*stage }, Stage::Empty));
@@ -320,6 +353,31 @@ impl Running {
         task: ptr::null(),
         did_yield: false,
     };
+}
+
+/// Notes for the time of `f`, which must not panic, that this thread is inside a task. Answers
+/// whether the task gave way.
+///
+/// # Safety
+///
+/// * The caller has a reference to the task for as long.
+unsafe fn inside<R>(task: NonNull<Header>, f: impl FnOnce() -> R) -> (R, bool) {
+    let running = Running {
+        task: task.as_ptr(),
+        did_yield: false,
+    };
+    let outer = RUNNING.with(|cell| cell.replace(running));
+    let output = f();
+    let running = RUNNING.with(|cell| cell.replace(outer));
+    (output, running.did_yield)
+}
+
+/// The number of the task that this thread is inside, if it is inside one.
+pub(super) fn running_id() -> Option<Id> {
+    let running = RUNNING.with(Cell::get);
+    // SAFETY: `inside` put the pointer there and takes it away before it returns, and its caller's
+    // reference keeps the header alive; this thread alone ever sees it.
+    unsafe { running.task.as_ref() }.map(Header::id)
 }
 
 /// Notes that the running task gives way. False if the waker is not its own: then somebody stands
@@ -356,7 +414,7 @@ pub(crate) enum Ran {
     Idle,
     /// It was woken meanwhile, or it yielded: put it into the queue again.
     Again(Runnable),
-    /// It is complete, and the executor has to forget it.
+    /// It has its output: the executor has to forget it, and then to drop this.
     Done(Done),
 }
 
@@ -375,7 +433,8 @@ impl Runnable {
                 // SAFETY: as above.
                 let id = unsafe { task.as_ref() }.id;
                 // SAFETY: we hold the `Runnable`, on the right thread by the contract.
-                return Ran::Done(unsafe { cancel(task, JoinError::cancelled(id)) });
+                unsafe { cancel(task, JoinError::cancelled(id)) };
+                return Ran::Done(Done { task });
             }
             Start::Bury => {
                 // SAFETY: the reference passed to us when the task was seized.
@@ -385,22 +444,19 @@ impl Runnable {
         }
         // No reference is counted: the executor's outlives the poll.
         let waker = ManuallyDrop::new(waker(task));
-        let running = Running {
-            task: task.as_ptr(),
-            did_yield: false,
-        };
-        let outer = RUNNING.with(|cell| cell.replace(running));
         // SAFETY: as above.
         let poll = unsafe { task.as_ref() }.vtable.poll;
-        // SAFETY: we hold the `Runnable`, on the right thread by the contract.
-        let polled = unsafe { poll(task, &mut Context::from_waker(&waker)) };
-        let running = RUNNING.with(|cell| cell.replace(outer));
+        let poll = || {
+            // SAFETY: we hold the `Runnable`, on the right thread by the contract.
+            unsafe { poll(task, &mut Context::from_waker(&waker)) }
+        };
+        // SAFETY: the executor's reference keeps it alive.
+        let (polled, did_yield) = unsafe { inside(task, poll) };
         if polled.is_ready() {
-            // SAFETY: we hold the `Runnable`, and the output is in its place.
-            return Ran::Done(unsafe { complete(task) });
+            return Ran::Done(Done { task });
         }
         // SAFETY: we hold the `Runnable` until `go_idle` has answered true.
-        if running.did_yield || !unsafe { task.as_ref() }.state.go_idle() {
+        if did_yield || !unsafe { task.as_ref() }.state.go_idle() {
             return Ran::Again(Runnable { task });
         }
         Ran::Idle
@@ -420,7 +476,8 @@ impl Runnable {
             return Ran::Idle;
         }
         // SAFETY: we hold the `Runnable`, on the right thread by the contract.
-        Ran::Done(unsafe { cancel(task, why) })
+        unsafe { cancel(task, why) };
+        Ran::Done(Done { task })
     }
 
     pub(crate) fn header(&self) -> &Header {
@@ -453,13 +510,19 @@ impl Drop for Runnable {
     }
 }
 
-/// The executor's reference to a complete task, given back on drop.
+/// A task that has its output. Drop this, and it is complete: the joiner is told, and the executor's
+/// reference given back.
 #[derive(Debug)]
 pub(crate) struct Done {
     task: NonNull<Header>,
 }
 
 impl Done {
+    pub(crate) fn header(&self) -> &Header {
+        // SAFETY: the executor's reference keeps it alive.
+        unsafe { self.task.as_ref() }
+    }
+
     pub(crate) fn as_raw(&self) -> NonNull<Header> {
         self.task
     }
@@ -467,8 +530,8 @@ impl Done {
 
 impl Drop for Done {
     fn drop(&mut self) {
-        // SAFETY: it is ours, by `cancel` and `complete`.
-        unsafe { drop_reference(self.task) };
+        // SAFETY: it was made when the output was in its place, by the holder of the `Runnable`.
+        unsafe { complete(self.task, true) };
     }
 }
 
@@ -486,45 +549,66 @@ pub(crate) unsafe fn seize(task: NonNull<Header>) {
     let error = JoinError::cancelled(header.id);
     let is_queued = header.state.seize();
     // SAFETY: the state says that the task is active, and by the contract nobody runs it.
-    let done = unsafe { cancel(task, error) };
-    if is_queued {
-        // The `Runnable` has the reference.
-        mem::forget(done);
-    }
+    unsafe { cancel(task, error) };
+    // If it is queued, the `Runnable` has the reference from now on.
+    // SAFETY: the task is ours, as above, and has its output.
+    unsafe { complete(task, !is_queued) };
 }
 
+/// Drops the future, and puts an error in its place.
+///
 /// # Safety
 ///
 /// * The future is the caller's alone, as the holder of the `Runnable` or after a seizure, on a
 ///   thread that may drop it.
-unsafe fn cancel(task: NonNull<Header>, error: JoinError) -> Done {
+unsafe fn cancel(task: NonNull<Header>, error: JoinError) {
     // SAFETY: the executor's reference keeps it alive.
     let cancel = unsafe { task.as_ref() }.vtable.cancel;
-    // SAFETY: by the contract.
-    unsafe { cancel(task, error) };
-    // SAFETY: by the contract; `cancel` has put an output in its place.
-    unsafe { complete(task) }
+    let cancel = || {
+        // SAFETY: by the contract.
+        unsafe { cancel(task, error) }
+    };
+    // SAFETY: the executor's reference keeps it alive.
+    unsafe { inside(task, cancel) };
 }
 
-/// Transition 6: the output is there; drops it if nobody wants it, wakes who does.
+/// Transition 6: the output is there; drops it if nobody wants it, wakes who does. With
+/// `gives_back`, the executor's reference is given back too, and the task may be gone then.
 ///
 /// # Safety
 ///
 /// * As for [`cancel`], and the output is in its place.
-unsafe fn complete(task: NonNull<Header>) -> Done {
+/// * To give it back, the caller has the executor's reference.
+unsafe fn complete(task: NonNull<Header>, gives_back: bool) {
     // SAFETY: the executor's reference keeps it alive.
     let header = unsafe { task.as_ref() };
-    let before = header.state.complete();
-    if !before.has_join() {
-        // SAFETY: the JoinHandle went before there was an output, so that is ours to drop.
-        unsafe { (header.vtable.drop_output)(task) };
-    } else if before.has_join_waker() {
-        // SAFETY: the slot is the completer's.
-        if let Some(waker) = unsafe { header.swap_joiner(None) } {
-            contain(|| waker.wake());
+    match header.state.complete(gives_back) {
+        Completed::Silently => {}
+        Completed::Watched => {
+            // SAFETY: the slot is the completer's, and until it is empty, the `JoinHandle`'s reference
+            // keeps the header alive.
+            let waker = unsafe { header.joiner.take() };
+            waker.into_iter().for_each(|waker| contain(|| waker.wake()));
+        }
+        Completed::NotYet => {
+            // SAFETY: the JoinHandle went before there was an output, so that is ours to drop.
+            unsafe { (header.vtable.drop_output)(task) };
+            if header.state.complete_unwanted(gives_back) {
+                // SAFETY: the state says that the executor's was the last reference.
+                unsafe { free(task) };
+            }
         }
     }
-    Done { task }
+}
+
+/// Counts one reference more.
+///
+/// # Safety
+///
+/// * The caller has a reference.
+pub(super) unsafe fn add_reference(task: NonNull<Header>) {
+    // SAFETY: the reference keeps it alive.
+    unsafe { task.as_ref() }.state.add_reference();
 }
 
 /// # Safety
@@ -571,7 +655,7 @@ unsafe fn act_on(woken: Woken, task: NonNull<Header>) {
 /// # Safety
 ///
 /// * The caller has a reference.
-pub(super) unsafe fn abort(task: NonNull<Header>) {
+pub(crate) unsafe fn abort(task: NonNull<Header>) {
     // SAFETY: the reference keeps it alive.
     let woken = unsafe { task.as_ref() }.state.abort();
     // SAFETY: it is this task's.
@@ -610,6 +694,14 @@ fn waker(task: NonNull<Header>) -> Waker {
     // SAFETY: the functions below keep the contract of `RawWakerVTable`: they are thread-safe by the
     // state's rules, and each waker has a reference that keeps the task's memory alive.
     unsafe { Waker::new(data, &WAKER_VTABLE) }
+}
+
+/// The task that a waker wakes, if it is one of ours.
+pub(crate) fn id_of(waker: &Waker) -> Option<Id> {
+    let is_ours = ptr::eq(waker.vtable(), &WAKER_VTABLE);
+    // SAFETY: the vtable says that `waker`, above, made it, and its reference keeps the header alive
+    // as long as it is borrowed.
+    is_ours.then(|| unsafe { &*waker.data().cast::<Header>() }.id)
 }
 
 static WAKER_VTABLE: RawWakerVTable =

@@ -37,7 +37,7 @@
 //! | 3 | running → queued | [`State::go_idle`] finds `AGAIN`; or the task yielded and nothing is changed at all | who ran it, and puts it back |
 //! | 4 | running → idle | [`State::go_idle`] | who ran it |
 //! | 5 | idle → queued | [`State::wake`], [`State::wake_by_value`], [`State::abort`] | anybody, who puts it into a queue |
-//! | 6 | running, seized → complete | [`State::complete`] | who ran it, or seized it |
+//! | 6 | running, seized → complete | [`State::complete`]; [`State::complete_unwanted`] if no `JoinHandle` is left | who ran it, or seized it |
 //! | 7 | any but complete, the same with `AGAIN` | the functions of 5, if it is `ACTIVE` | anybody |
 //! | 8 | idle, queued → seized | [`State::seize`] | its executor, which is at its end and runs nothing |
 //!
@@ -49,12 +49,13 @@
 //! # Who may touch what
 //!
 //! * *The future, the queue link*: the holder of the `Runnable`; for a seized task, the executor.
-//! * *The output*: nobody before `COMPLETE`. Then the `JoinHandle`, if `JOIN` was set when
-//!   `COMPLETE` was; else the completer. `JOIN` and `COMPLETE` are in one word, so one of the two
-//!   comes second and knows it.
+//! * *The output*: the completer before `COMPLETE`. Then the `JoinHandle`, if `JOIN` was set when
+//!   `COMPLETE` was; else the completer has dropped it before. `JOIN` and `COMPLETE` are in one word,
+//!   so one of the two comes second and knows it.
 //! * *The joiner's slot*: the `JoinHandle` while `JOIN_WAKER` is clear, the completer from the moment
-//!   it set `COMPLETE` over a `JOIN_WAKER`. While `JOIN_WAKER` is set and `COMPLETE` is not, nobody:
-//!   the `JoinHandle` takes the bit away first, and looks whether it was in time.
+//!   it set `COMPLETE` over a `JOIN_WAKER` until the slot is empty. While `JOIN_WAKER` is set and
+//!   `COMPLETE` is not, nobody: the `JoinHandle` takes the bit away first, and looks whether it was in
+//!   time.
 //! * *The rest of the header* does not change, save what the executor's list of tasks keeps there,
 //!   under that list's own rule.
 //! * *The memory*: whoever gives back the last reference frees it. By then future and output are gone,
@@ -62,10 +63,12 @@
 //!
 //! # Who has a reference
 //!
-//! Each waker has one, and the `JoinHandle` has one. The executor has one from spawn to completion,
+//! Each waker has one, and so has each `AbortHandle`, and the `JoinHandle`. The executor has one from spawn to completion,
 //! for its list and its `Runnable` together: pushing, popping and polling count nothing. The
-//! completer gives it back; after a seizure of a queued task, it passes to the `Runnable`, a corpse,
-//! which gives it back when it is taken out of the queue.
+//! completer gives it back in the step that completes; after a seizure of a queued task, it passes to
+//! the `Runnable`, a corpse, which gives it back when it is taken out of the queue. A completer that
+//! is still at the joiner's slot then lives on the `JoinHandle`'s reference, which therefore waits
+//! for the slot to be empty (see [`joiner`](super::joiner)).
 //!
 //! # The orderings
 //!
@@ -77,7 +80,8 @@
 //!   the release of `go_idle` pairs with the acquire of the wake that pushes.
 //! * *Complete → join.* The release of `complete` pairs with the acquire of `load`, `set_join_waker`,
 //!   `clear_join_waker` and `drop_join`.
-//! * *Slot.* The release of `set_join_waker` pairs with the acquire of `complete`.
+//! * *Slot.* The release of `set_join_waker` pairs with the acquire of `complete`; that of the store
+//!   which empties the slot, with the acquire of `wait_until_empty`.
 //! * *Use → free.* The release of `drop_reference` pairs with the acquire of the last one.
 
 use std::process::abort;
@@ -104,12 +108,13 @@ impl Snapshot {
         self.0 & COMPLETE != 0
     }
 
-    pub(super) fn has_join(self) -> bool {
-        self.0 & JOIN != 0
+    /// It is in a queue, or being run.
+    pub(super) fn is_active(self) -> bool {
+        self.0 & ACTIVE != 0
     }
 
-    pub(super) fn has_join_waker(self) -> bool {
-        self.0 & JOIN_WAKER != 0
+    pub(super) fn is_cancelled(self) -> bool {
+        self.0 & CANCELLED != 0
     }
 
     fn is_only_reference(self) -> bool {
@@ -138,6 +143,25 @@ pub(super) enum Start {
     Cancel,
     /// Nothing but to give back the reference: the task was seized in the queue.
     Bury,
+}
+
+/// What the completer of a task has to do.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Completed {
+    /// Nothing: the `JoinHandle` will ask.
+    Silently,
+    /// Wake the joiner: the slot is the completer's.
+    Watched,
+    /// The `JoinHandle` has gone, and nothing was changed: drop the output, and call
+    /// [`State::complete_unwanted`].
+    NotYet,
+}
+
+/// The word of an active task when it is complete.
+fn completed(word: usize, gives_back: bool) -> usize {
+    debug_assert_eq!(word & (ACTIVE | COMPLETE), ACTIVE);
+    (word ^ (ACTIVE | COMPLETE)) - if gives_back { REFERENCE } else { 0 }
 }
 
 #[derive(Debug)]
@@ -236,12 +260,39 @@ impl State {
         }
     }
 
-    /// Transition 6. What the word said before tells who drops the output and who is woken.
-    pub(super) fn complete(&self) -> Snapshot {
-        // AcqRel: release pairs with the joiner's loads, acquire with `set_join_waker`.
-        let before = self.0.fetch_xor(ACTIVE | COMPLETE, Ordering::AcqRel);
-        debug_assert_eq!(before & (ACTIVE | COMPLETE), ACTIVE);
-        Snapshot(before)
+    /// Transition 6, if there is a `JoinHandle`. With `gives_back`, the executor's reference is given
+    /// back in the same step.
+    pub(super) fn complete(&self, gives_back: bool) -> Completed {
+        let mut word = self.0.load(Ordering::Relaxed);
+        while word & JOIN != 0 {
+            // AcqRel: release pairs with the joiner's loads and with who frees, acquire with
+            // `set_join_waker`.
+            match self.exchange(word, completed(word, gives_back), Ordering::AcqRel) {
+                Ok(_) if word & JOIN_WAKER != 0 => return Completed::Watched,
+                Ok(_) => return Completed::Silently,
+                Err(actual) => word = actual,
+            }
+        }
+        Completed::NotYet
+    }
+
+    /// Transition 6 after [`Completed::NotYet`], when the output has been dropped. True if the
+    /// reference that is given back was the last one, and the caller has to free the memory.
+    #[must_use]
+    pub(super) fn complete_unwanted(&self, gives_back: bool) -> bool {
+        // Acquire: pairs with the release of those who gave back their references.
+        let mut word = self.0.load(Ordering::Acquire);
+        loop {
+            // Who has the only reference is alone, and need not tell anybody that it goes.
+            if gives_back && Snapshot(word).is_only_reference() {
+                return true;
+            }
+            // AcqRel: release pairs with who frees, acquire as above.
+            match self.exchange(word, completed(word, gives_back), Ordering::AcqRel) {
+                Ok(_) => return false,
+                Err(actual) => word = actual,
+            }
+        }
     }
 
     /// Transition 8: true if there is a `Runnable` in a queue, or on its way there, that shares the

@@ -10,14 +10,14 @@ use std::net::Ipv4Addr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
-use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use ekio::net::{TcpListener, TcpStream};
-use ekio::task::yield_now;
+use ekio::task::{JoinHandle, yield_now};
 use ekio::{block_on, spawn_blocking, spawn_local};
 use support::futures::{Counter, poll_with};
 use support::repeat;
@@ -356,7 +356,7 @@ fn aborts_race_with_completion() {
 #[test]
 fn a16_no_wake_is_lost_between_threads() {
     let _watchdog = Watchdog::start();
-    let rounds = repeat(100_000);
+    let rounds = if cfg!(miri) { 50 } else { repeat(100_000) };
     let (sender, receiver) = mpsc::channel::<Waker>();
     let count = Arc::new(AtomicUsize::new(0));
     let counting = Arc::clone(&count);
@@ -519,6 +519,90 @@ fn a15_hostile_waker() {
     assert!(hostile::calls() >= 5);
 }
 
+/// A foreign executor of the smallest kind: its waker polls on the spot.
+struct Inline {
+    future: Mutex<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    is_woken: AtomicBool,
+}
+
+impl Wake for Inline {
+    fn wake(self: Arc<Self>) {
+        self.is_woken.store(true, Ordering::SeqCst);
+        // If it is being polled, the loop below is under way, and sees the flag.
+        let Ok(mut future) = self.future.try_lock() else {
+            return;
+        };
+        let waker = Waker::from(Arc::clone(&self));
+        let mut polls = 0;
+        while self.is_woken.swap(false, Ordering::SeqCst) {
+            polls += 1;
+            assert!(polls < 1_000, "it is woken without end");
+            if poll_with(Pin::new(&mut *future), &waker).is_ready() {
+                return;
+            }
+        }
+    }
+}
+
+/// What a turn polls on the spot is limited by nobody's budget, or it could not go on.
+#[test]
+#[cfg_attr(miri, ignore = "too slow: there are many runs between two turns")]
+fn a_turn_is_not_limited_by_the_run_before_it() {
+    let _watchdog = Watchdog::start();
+    block_on(async {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (peer, _) = listener.accept().await.unwrap();
+        let is_done = Arc::new(AtomicBool::new(false));
+        let done = Arc::clone(&is_done);
+        let serving = async move {
+            peer.read(&mut [0]).await.unwrap();
+            peer.write_all(&[2]).await.unwrap(); // It asks for budget first.
+            done.store(true, Ordering::SeqCst);
+        };
+        let inline = Arc::new(Inline {
+            future: Mutex::new(Box::pin(serving)),
+            is_woken: AtomicBool::new(false),
+        });
+        inline.wake();
+        stream.write_all(&[1]).await.unwrap();
+        while !is_done.load(Ordering::SeqCst) {
+            use_up_the_budget();
+            yield_now().await;
+        }
+    });
+}
+
+fn use_up_the_budget() {
+    let mut greedy = Box::pin(async {
+        loop {
+            ekio::time::sleep(Duration::ZERO).await;
+        }
+    });
+    let polled: Poll<()> = poll_with(greedy.as_mut(), Waker::noop());
+    assert!(polled.is_pending());
+}
+
+/// A `block_on` of another crate inside a task (in a destructor, say) polls until its future is ready,
+/// and nobody refills the budget meanwhile.
+#[test]
+#[cfg_attr(miri, ignore = "too slow: it is refused some thousand times")]
+fn a_foreign_block_on_inside_a_run_comes_to_its_end() {
+    let _watchdog = Watchdog::start();
+    block_on(async {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        for _ in 0..2 {
+            use_up_the_budget();
+            futures_lite::future::block_on(stream.write_all(b"bye")).unwrap();
+        }
+    });
+}
+
 #[test]
 fn spawn_blocking_works_on_any_executor_and_outside_of_all() {
     let _watchdog = Watchdog::start();
@@ -616,6 +700,98 @@ fn a_waker_of_the_root_outlives_it() {
     block_on(yield_now());
     waker.wake();
     block_on(yield_now());
+}
+
+/// A thread that ends runs the destructors of its thread-locals, in an order of their own. One of them
+/// may have something to wait for.
+#[test]
+fn block_on_works_while_its_thread_ends() {
+    struct Flush(mpsc::Sender<i32>);
+
+    impl Drop for Flush {
+        fn drop(&mut self) {
+            let answer = block_on(async {
+                ekio::time::sleep(Duration::from_millis(1)).await;
+                spawn_local(async { 7 }).await.unwrap()
+            });
+            self.0.send(answer).unwrap();
+        }
+    }
+
+    thread_local! {
+        static FLUSH: RefCell<Option<Flush>> = const { RefCell::new(None) };
+    }
+
+    let _watchdog = Watchdog::start();
+    for is_flush_first in [true, false] {
+        let (sender, receiver) = mpsc::channel();
+        let ending = thread::spawn(move || {
+            if !is_flush_first {
+                block_on(async {});
+            }
+            FLUSH.set(Some(Flush(sender)));
+            block_on(async {});
+        });
+        ending.join().unwrap();
+        assert_eq!(receiver.recv(), Ok(7));
+    }
+}
+
+#[test]
+fn a_task_may_hold_its_own_handle() {
+    async fn take(handle: &RefCell<Option<JoinHandle<()>>>) -> JoinHandle<()> {
+        handle
+            .borrow_mut()
+            .take()
+            .expect("the root has put it there")
+    }
+
+    /// Spawns a task that is given its own handle, and lets it run for a while.
+    async fn spawn<F: Future<Output = ()>>(
+        story: impl FnOnce(Rc<RefCell<Option<JoinHandle<()>>>>) -> F + 'static,
+    ) {
+        let handle = Rc::new(RefCell::new(None));
+        let for_task = Rc::clone(&handle);
+        *handle.borrow_mut() = Some(spawn_local(async move { story(for_task).await }));
+        for _ in 0..4 {
+            yield_now().await;
+        }
+    }
+
+    let _watchdog = Watchdog::start();
+    let drops = Drops::default();
+    let (aborted, waiting, ended) = (drops.guard(), drops.guard(), drops.guard());
+    block_on(async {
+        spawn(async move |handle| {
+            let _guard = aborted;
+            take(&handle).await.abort();
+            yield_now().await;
+            unreachable!("it was aborted");
+        })
+        .await;
+        assert_eq!(drops.count(), 1);
+        // It joins itself, and ends all the same.
+        spawn(async move |handle| {
+            let _guard = waiting;
+            let mut handle = take(&handle).await;
+            let polled = poll_fn(|cx| Poll::Ready(Pin::new(&mut handle).poll(cx))).await;
+            assert!(polled.is_pending());
+        })
+        .await;
+        assert_eq!(drops.count(), 2);
+        // The end of block_on finds it waiting for itself.
+        spawn(async move |handle| {
+            let _guard = ended;
+            let _ = take(&handle).await.await;
+        })
+        .await;
+        // And these wait for each other.
+        let first = spawn_local(pending::<()>());
+        let second = spawn_local(async move { first.await.unwrap_err() });
+        drop(spawn_local(async move { drop(second.await) }));
+        yield_now().await;
+    });
+    assert_eq!(drops.count(), 3);
 }
 
 /// A wake by the future itself while it runs is one more run, and not a lost one.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::local::{Local, Next};
 use super::sleep::Turn;
+use super::worker::Worker;
 use crate::reactor::{budget, context};
 use crate::sync::Arc;
 
@@ -45,15 +46,23 @@ const RUNS_PER_TURN: u32 = 61;
 /// ```
 #[track_caller]
 pub fn block_on<F: Future>(future: F) -> F::Output {
-    if Local::is_inside() {
-        panic!(
-            "block_on inside block_on: this thread already runs one, whose tasks would stand still \
-             meanwhile; `.await` the future instead, or move the call to `spawn_blocking`"
-        );
-    }
+    assert_outside();
     match context::enter() {
         Ok(entered) => block_on_with(Arc::clone(entered.reactor()), future),
         Err(error) => panic!("block_on found no event queue for this thread: {error}"),
+    }
+}
+
+/// # Panics
+///
+/// If this thread is in a loop already.
+#[track_caller]
+pub(super) fn assert_outside() {
+    if Local::is_inside() || Worker::is_inside() {
+        panic!(
+            "block_on inside block_on, or inside a task of a runtime: this thread's tasks would \
+             stand still meanwhile; `.await` the future instead, or move the call to `spawn_blocking`"
+        );
     }
 }
 
@@ -62,15 +71,28 @@ pub(super) fn block_on_with<F: Future>(
     reactor: impl Turn + Clone + 'static,
     future: F,
 ) -> F::Output {
+    block_on_by(reactor.clone(), |limit| reactor.turn(limit), future)
+}
+
+/// The same, with something else to do than just to turn the reactor, which others notify.
+pub(super) fn block_on_by<F: Future>(
+    reactor: impl Turn + 'static,
+    turn: impl Fn(Option<Duration>) -> io::Result<()>,
+    future: F,
+) -> F::Output {
     let local = Local::new();
     // The future is declared behind the scope, so it is dropped before: it may spawn to the last.
-    let _scope = local.enter(Box::new(reactor.clone()));
+    let _scope = local.enter(Box::new(reactor));
     let mut future = pin!(future);
-    drive(&local, &reactor, future.as_mut())
+    drive(&local, turn, future.as_mut())
 }
 
 /// The loop.
-fn drive<F: Future>(local: &Local, reactor: &impl Turn, mut root: Pin<&mut F>) -> F::Output {
+fn drive<F: Future>(
+    local: &Local,
+    turn: impl Fn(Option<Duration>) -> io::Result<()>,
+    mut root: Pin<&mut F>,
+) -> F::Output {
     let waker = local.root_waker();
     let mut cx = Context::from_waker(&waker);
     loop {
@@ -87,10 +109,12 @@ fn drive<F: Future>(local: &Local, reactor: &impl Turn, mut root: Pin<&mut F>) -
                 Next::Nobody => break,
             }
         }
+        // What a waker polls on the spot is none of the runs, and would find what the last one left.
+        budget::lift();
         let turned = if local.has_work() {
-            reactor.turn(Some(Duration::ZERO))
+            turn(Some(Duration::ZERO))
         } else {
-            local.sleep(|limit| reactor.turn(limit))
+            local.sleep(&turn)
         };
         turned.unwrap_or_else(|error| stop(&error));
     }
@@ -100,3 +124,6 @@ fn drive<F: Future>(local: &Local, reactor: &impl Turn, mut root: Pin<&mut F>) -
 fn stop(error: &io::Error) -> ! {
     panic!("block_on cannot go on, because its event queue failed: {error}");
 }
+
+#[cfg(all(test, not(ekio_loom)))]
+mod stage;

@@ -14,6 +14,7 @@
 //! A thread that cannot be started leaves the call to the others. If there are no others, it is
 //! refused.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::io;
 use std::panic::Location;
@@ -22,6 +23,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::queue::Queue;
+use crate::reactor::ForkGuard;
+use crate::reactor::virtual_time::{self, Hold, VirtualClock};
 use crate::sync::{Arc, Condvar, Mutex, MutexGuard, StaticMutex, lock, lock_static, thread};
 use crate::task::raw::{self, Runnable, Schedule};
 use crate::task::{JoinError, JoinHandle};
@@ -63,21 +66,25 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let (task, handle) = raw::spawn(Call { f: Some(f) }, OnPool, Location::caller());
+    // (A thread without a reactor of its own, whose shared one cannot be made, is under no virtual clock.)
+    let call = Call {
+        f: Some(f),
+        hold: virtual_time::hold().ok().flatten(),
+    };
+    let (task, handle) = raw::spawn(call, OnPool, Location::caller());
     Pool::push(&the_pool(), task);
     handle
 }
 
 /// The pool of this process. A fork has none of its parent's threads, and gets a pool of its own.
 fn the_pool() -> Arc<Pool> {
-    static POOL: StaticMutex<Option<(u32, Arc<Pool>)>> = StaticMutex::new(None);
-    let this_process = std::process::id();
+    static POOL: StaticMutex<Option<(ForkGuard, Arc<Pool>)>> = StaticMutex::new(None);
     let mut pool = lock_static(&POOL);
     match &*pool {
-        Some((process, pool)) if *process == this_process => Arc::clone(pool),
+        Some((home, pool)) if home.is_at_home() => Arc::clone(pool),
         _ => {
             let new = Pool::new(THREADS_MAX, IDLE_MAX, start_thread);
-            *pool = Some((this_process, Arc::clone(&new)));
+            *pool = Some((ForkGuard::new(), Arc::clone(&new)));
             new
         }
     }
@@ -86,6 +93,28 @@ fn the_pool() -> Arc<Pool> {
 /// The future of a call.
 struct Call<F> {
     f: Option<F>,
+    /// Keeps the virtual clock of whoever waits, if there is one, from jumping over the call.
+    hold: Option<Hold>,
+}
+
+std::thread_local! {
+    /// The hold of a call that has just ended on this thread. Its time is over when the joiner has been
+    /// woken, which is after the future has been dropped.
+    static LATE_HOLD: RefCell<Option<Hold>> = const { RefCell::new(None) };
+}
+
+impl<F> Drop for Call<F> {
+    fn drop(&mut self) {
+        if let Some(hold) = self.hold.take() {
+            let _ = LATE_HOLD.try_with(|late| late.replace(Some(hold)));
+        }
+    }
+}
+
+/// To be called when a call has been run or refused.
+fn end_hold() {
+    let hold = LATE_HOLD.try_with(RefCell::take);
+    drop(hold);
 }
 
 // Nothing in it is ever pinned.
@@ -95,6 +124,10 @@ impl<F: FnOnce() -> T, T> Future for Call<F> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<T> {
+        let _in_force = self
+            .hold
+            .as_ref()
+            .map(|hold| VirtualClock::put_in_force(hold.clock()));
         match self.f.take() {
             Some(f) => Poll::Ready(f()),
             None => unreachable!("a call is complete after its first poll"),
@@ -185,6 +218,7 @@ impl Pool {
             let error = JoinError::refused(call.header().id(), why);
             // SAFETY: closures for the pool are Send, see `spawn_blocking`.
             drop(unsafe { call.refuse(error) });
+            end_hold();
         }
     }
 
@@ -196,6 +230,7 @@ impl Pool {
                 drop(desk);
                 // SAFETY: closures for the pool are Send, see `spawn_blocking`.
                 drop(unsafe { call.run() });
+                end_hold();
                 desk = lock(&self.desk);
             }
             desk.idle += 1;
@@ -227,3 +262,6 @@ impl Pool {
         }
     }
 }
+
+#[cfg(all(test, not(ekio_loom)))]
+mod tests;

@@ -96,6 +96,10 @@ pub(crate) struct Roster {
     first: Option<NonNull<Header>>,
 }
 
+// SAFETY: the tasks are reached by who has `&mut Roster`, or by the roster's lock; what their headers
+// hold is made for any thread by the state's rules, save for the links, which belong to the list.
+unsafe impl Send for Roster {}
+
 impl Roster {
     pub(crate) const fn new() -> Roster {
         Roster { first: None }
@@ -125,6 +129,23 @@ impl Roster {
         let task = self.first?;
         self.strike(task);
         Some(task)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// The tasks, in any order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = NonNull<Header>> {
+        let mut next = self.first;
+        std::iter::from_fn(move || {
+            let task = next?;
+            // SAFETY: the executor's reference keeps a task alive that is in its list.
+            let header = unsafe { task.as_ref() };
+            // SAFETY: the task is in this list.
+            next = unsafe { header.with_siblings(|siblings| siblings.after) };
+            Some(task)
+        })
     }
 
     fn strike(&mut self, task: NonNull<Header>) {

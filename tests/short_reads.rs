@@ -85,3 +85,26 @@ fn data_around_a_mark_wakes_a_sleeping_reader() {
         assert!((20 * 11..20 * 12).contains(&read), "{read}");
     });
 }
+
+/// A system fills 1,024 buffers at most (`IOV_MAX`), so a read into more than that is short although
+/// it has left data behind.
+#[cfg(unix)]
+#[test]
+#[cfg_attr(miri, ignore = "Miri has no readv")]
+fn a_read_into_more_buffers_than_the_system_takes_is_not_short() {
+    everywhere(|| async {
+        let (mut far, near) = tcp_pair();
+        let near = TcpStream::from_std(near).unwrap();
+        use std::io::IoSliceMut;
+        let mut bytes = [0; 2_000];
+        // Registered, and nothing believed.
+        cancel(near.read(&mut bytes)).await;
+        far.write_all(&[7; 2_000]).unwrap();
+        let mut count = 0;
+        while count < bytes.len() {
+            let mut buffers: Vec<_> = bytes[count..].chunks_mut(1).map(IoSliceMut::new).collect();
+            count += near.read_vectored(&mut buffers).await.unwrap();
+        }
+        assert_eq!(bytes, [7; 2_000]);
+    });
+}

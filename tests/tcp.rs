@@ -388,3 +388,16 @@ fn everything_is_send_and_sync() {
         check_send(ekio::net::lookup_host(("name", 1)));
     });
 }
+
+#[test]
+fn an_empty_buffer_is_read_into_at_once() {
+    everywhere(|| async {
+        let (client, _server) = pair().await;
+        cancel(client.read(&mut [0])).await;
+        assert_eq!(client.read(&mut []).await.unwrap(), 0);
+        assert_eq!(client.read_vectored(&mut []).await.unwrap(), 0);
+        let mut nothing = [];
+        let polled = std::future::poll_fn(|cx| client.poll_read(cx, &mut nothing)).await;
+        assert_eq!(polled.unwrap(), 0);
+    });
+}

@@ -114,6 +114,21 @@ impl ExactSizeIterator for SocketAddrs {}
 
 impl FusedIterator for SocketAddrs {}
 
+/// The first address for which `attempt` succeeds; if there is none, the last one's error.
+pub(super) fn first_that<T>(
+    addresses: SocketAddrs,
+    mut attempt: impl FnMut(SocketAddr) -> io::Result<T>,
+) -> io::Result<T> {
+    let mut last_error = None;
+    for address in addresses {
+        match attempt(address) {
+            Ok(success) => return Ok(success),
+            Err(error) => last_error = Some(error),
+        }
+    }
+    Err(last_error.unwrap_or_else(no_address))
+}
+
 /// The answer to an empty list of addresses.
 pub(super) fn no_address() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "there is no address to use")

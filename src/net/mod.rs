@@ -1,4 +1,4 @@
-//! TCP, and the addresses of hosts.
+//! TCP, UDP, Unix sockets, and the addresses of hosts.
 //!
 //! The types mirror those of [`std::net`]; what may block there is `async` here. Each holds a
 //! [`Registration`](crate::reactor::Registration), tries its system call at once, and waits for the
@@ -25,10 +25,18 @@
 
 #[cfg(feature = "futures-io")]
 mod as_futures_io;
+mod back_off;
+mod lend;
 mod listener;
 mod lookup;
 mod stream;
+mod tcp;
+mod udp;
+pub mod unix;
 
-pub use listener::TcpListener;
+#[cfg(feature = "hyper")]
+pub(crate) use stream::Stream;
+
 pub use lookup::{SocketAddrs, ToSocketAddrs, lookup_host};
-pub use stream::TcpStream;
+pub use tcp::{TcpListener, TcpSocket, TcpStream};
+pub use udp::UdpSocket;

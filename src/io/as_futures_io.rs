@@ -60,7 +60,13 @@ where
             })
     }
 
+    /// Flushes at once, and waits for room only if that would have blocked: most sources hold nothing
+    /// back, and their flush succeeds however full they are.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_ref().flush() {
+            Err(error) if is_passing(&error) => {}
+            answer => return Poll::Ready(answer),
+        }
         self.registration
             .poll_io(cx, Direction::Write, |mut source| source.flush())
     }
@@ -70,6 +76,11 @@ where
         ready!(self.poll_flush(cx))?;
         Poll::Ready(Ok(()))
     }
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    let kinds = [io::ErrorKind::WouldBlock, io::ErrorKind::Interrupted];
+    kinds.contains(&error.kind())
 }
 
 /// The traits of the reference, for those who own the source.

@@ -1,16 +1,22 @@
-//! Whatever else can be watched, made asynchronous.
+//! Whatever else can be watched, made asynchronous; and the program's own input and output.
 //!
 //! [`Async`] takes any socket, and on Unix any descriptor that can be polled: UDP and Unix sockets,
-//! pipes, terminals, and the sockets and devices of other crates.
+//! pipes, terminals, and the sockets and devices of other crates. [`stdin`], [`stdout`] and
+//! [`stderr`] work everywhere, on the blocking pool.
 
 #[cfg(feature = "futures-io")]
 mod as_futures_io;
+pub(crate) mod pooled;
+mod stdio;
+#[cfg(feature = "futures-io")]
+mod stdio_as_futures_io;
 
 use std::fmt;
 use std::io;
 use std::task::{Context, Poll};
 
 pub use crate::reactor::IoSafe;
+pub use stdio::{Stderr, Stdin, Stdout, stderr, stdin, stdout};
 
 use crate::reactor::{Direction, Ready, ReadyFuture, Registration};
 

@@ -19,8 +19,9 @@
 //! last one; a task is one allocation; timers are there. How, is told in `src/reactor` and
 //! `src/task`, which are meant to be read.
 //!
-//! Run it with `cargo run --example 04_block_on`. From here, see `http_get` for a leaf future of
-//! your own on ekio's reactor, and `tcp_echo` for this server without an end.
+//! Run it with `cargo run --example 04_block_on`. The next rung is `05_tasks`. See also
+//! `http_get` for a leaf future of your own on ekio's reactor, and `tcp_echo` for this server without
+//! an end.
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::thread;
 
 use support::example::{self, Running};
-use support::{HANG, QUIET, net, skipped};
+use support::{HANG, QUIET, net, skipped, strace};
 
 struct Server {
     process: Running,
@@ -19,7 +19,10 @@ struct Server {
 
 impl Server {
     fn start(command: &mut Command) -> Server {
-        let process = Running::start(command);
+        Server::of(Running::start(command))
+    }
+
+    fn of(process: Running) -> Server {
         let address = process.first_line.strip_prefix("listening on ");
         let address = address.and_then(|address| address.parse().ok());
         let address =
@@ -64,24 +67,56 @@ fn echoes_to_many_at_once() {
     assert_eq!(client.read(&mut [0]).unwrap(), 0, "it hangs up in return");
 }
 
+/// One thread, by both of its names, and several.
+const MODES: [&[&str]; 3] = [&[], &["--workers", "0"], &["--workers=2"]];
+
+/// Each of 64 clients is a thread of its own, so that many messages are under way at a time.
+#[test]
+fn echoes_to_64_connections_at_once_in_each_mode() {
+    for mode in MODES {
+        let server = Server::plain(mode);
+        let clients: Vec<_> = (0..64).map(|_| server.connect()).collect();
+        let threads = clients.into_iter().enumerate().map(|(number, client)| {
+            thread::spawn(move || {
+                for round in 0..20 {
+                    let message = format!("{number} {round} ").repeat(1 + round * 10);
+                    round_trip(&client, message.as_bytes()).unwrap();
+                }
+                client.shutdown(Shutdown::Write).unwrap();
+                assert_eq!((&client).read(&mut [0]).unwrap(), 0);
+            })
+        });
+        let threads: Vec<_> = threads.collect();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    }
+}
+
 /// More than all buffers on the way hold, so that the server has to wait for room to write while
 /// nobody reads.
 #[test]
 fn echoes_more_than_the_buffers_hold() {
     const SIZE: usize = 16 * 1024 * 1024;
-    let server = Server::plain(&["127.0.0.1:0"]);
+    for mode in MODES {
+        let server = Server::plain(&[mode, &["127.0.0.1:0"]].concat());
+        echo_much(&server, SIZE);
+    }
+}
+
+fn echo_much(server: &Server, size: usize) {
     let stream = server.connect();
     let mut reader = stream.try_clone().unwrap();
     let byte_at = |place: usize| (place % 251) as u8;
     let writer = thread::spawn(move || {
-        let data: Vec<u8> = (0..SIZE).map(byte_at).collect();
+        let data: Vec<u8> = (0..size).map(byte_at).collect();
         (&stream).write_all(&data).unwrap();
         stream.shutdown(Shutdown::Write).unwrap();
     });
     let mut echo = Vec::new();
     reader.read_to_end(&mut echo).unwrap();
     writer.join().unwrap();
-    assert_eq!(echo.len(), SIZE);
+    assert_eq!(echo.len(), size);
     assert!(
         echo.iter()
             .enumerate()
@@ -91,18 +126,20 @@ fn echoes_more_than_the_buffers_hold() {
 
 #[test]
 fn survives_its_clients() {
-    let mut server = Server::plain(&[]);
-    let bystander = server.connect();
-    for _ in 0..4 {
-        let broken = server.connect();
-        round_trip(&broken, b"soon gone").unwrap();
-        (&broken).write_all(b"and no time to read").unwrap();
-        net::reset(broken);
-        drop(server.connect());
+    for mode in MODES {
+        let mut server = Server::plain(mode);
+        let bystander = server.connect();
+        for _ in 0..4 {
+            let broken = server.connect();
+            round_trip(&broken, b"soon gone").unwrap();
+            (&broken).write_all(b"and no time to read").unwrap();
+            net::reset(broken);
+            drop(server.connect());
+        }
+        round_trip(&bystander, b"still there?").unwrap();
+        round_trip(&server.connect(), b"and for others?").unwrap();
+        assert!(!server.process.has_ended());
     }
-    round_trip(&bystander, b"still there?").unwrap();
-    round_trip(&server.connect(), b"and for others?").unwrap();
-    assert!(!server.process.has_ended());
 }
 
 #[test]
@@ -130,8 +167,17 @@ fn explains_what_is_wrong() {
             "cannot listen on `127.0.0.1:99999`",
         ),
         (&["no-such-host.invalid:0"], 1, "cannot listen on"),
+        (&["a", "b"], 2, "not `a` and `b`"),
         (&["a", "b"], 2, "--help"),
-        (&["--port"], 2, "--help"),
+        (&["--port"], 2, "no option `--port`"),
+        (&["-w2"], 2, "no option `-w2`"),
+        (&["--workers"], 2, "wants a number"),
+        (&["--workers", "many"], 2, "not `many`"),
+        (&["--workers", "-1"], 2, "not `-1`"),
+        (&["--workers="], 2, "not ``"),
+        (&["--workers=1", "--workers=2"], 2, "twice"),
+        (&["--workers", "1000000"], 1, "from 1 to 1024 workers"),
+        (&["--workers=2", "nonsense"], 1, "as in nonsense:7000"),
     ] {
         let finished = example::run("tcp_echo", arguments);
         assert_eq!(finished.code, Some(code), "{arguments:?}: {finished:?}");
@@ -145,22 +191,32 @@ fn explains_what_is_wrong() {
     }
     let help = example::run("tcp_echo", &["--help"]);
     assert_eq!((help.code, help.err.as_str()), (Some(0), ""));
-    assert!(help.out.contains("Usage: tcp_echo [ADDR]"), "{help:?}");
+    let usage = "Usage: tcp_echo [--workers N] [ADDR]";
+    assert!(help.out.contains(usage), "{help:?}");
+    let help = example::run("tcp_echo", &["--workers", "2", "-h"]);
+    assert_eq!(help.code, Some(0));
 }
 
 /// Out of descriptors it serves whom it has, and everybody again when some have left.
 #[cfg(unix)]
 #[test]
 fn b_emfile_survived() {
+    MODES.into_iter().for_each(survive_emfile);
+}
+
+/// (Each queue of libkqueue takes several descriptors, and there is one for each thread.)
+#[cfg(unix)]
+fn survive_emfile(mode: &[&str]) {
     let mut command = Command::new("sh");
     let server = example::path("tcp_echo");
     command
-        .args(["-c", "ulimit -n 24 && exec \"$0\" 2>/dev/null"])
-        .arg(server);
+        .args(["-c", "ulimit -n 48 && exec \"$0\" \"$@\" 2>/dev/null"])
+        .arg(server)
+        .args(mode);
     let mut server = Server::start(&mut command);
     let first = server.connect();
     round_trip(&first, b"there is room").unwrap();
-    let crowd: Vec<_> = (0..40).map(|_| server.connect()).collect();
+    let crowd: Vec<_> = (0..80).map(|_| server.connect()).collect();
     round_trip(&first, b"still served").unwrap();
     drop(crowd);
     round_trip(&server.connect(), b"there is room again").unwrap();
@@ -173,29 +229,11 @@ fn costs_two_calls_for_each_message() {
     const CLIENTS: usize = 64;
     const ROUNDS: usize = 250;
 
-    if !cfg!(poller = "epoll") {
-        return skipped("the calls are counted with epoll only");
-    }
-    let Ok(true) = Command::new("strace")
-        .arg("-V")
-        .output()
-        .map(|said| said.status.success())
-    else {
-        return skipped("strace is not installed");
+    let traced = match strace::start("tcp_echo") {
+        Ok(traced) => traced,
+        Err(why) => return skipped(why),
     };
-    let log = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("tcp_echo.strace");
-    // With -D the server is our child, and strace a grandchild that ends by itself.
-    let mut command = Command::new("strace");
-    command
-        .args(["-D", "-f", "-o"])
-        .arg(&log)
-        .arg(example::path("tcp_echo"));
-    let process = Running::start(&mut command);
-    let Some(address) = process.first_line.strip_prefix("listening on ") else {
-        return skipped("strace may not trace here");
-    };
-    let address = address.parse().unwrap();
-    let server = Server { process, address };
+    let (server, log) = (Server::of(traced.process), traced.log);
 
     let clients: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
     for message in ["idle 1", "idle 2", "idle 3"] {
@@ -217,11 +255,9 @@ fn costs_two_calls_for_each_message() {
     }
     drop(server);
 
-    let calls = calls_while_serving(&log);
-    let is_wait =
-        |call: &&String| call.starts_with("epoll_wait") || call.starts_with("epoll_pwait");
+    let calls = log.calls();
     let count = |what: &str| calls.iter().filter(|call| call.contains(what)).count();
-    let waits = calls.iter().filter(is_wait).count();
+    let waits = calls.iter().filter(|call| strace::is_wait(call)).count();
     let others = calls.len() - waits;
     let round_trips = CLIENTS * ROUNDS;
     let each = others as f64 / round_trips as f64;
@@ -243,26 +279,5 @@ fn costs_two_calls_for_each_message() {
     let idle = &calls[place("send", "\"idle 2\"") + 1..place("recv", "\"idle 3\"")];
     println!("idle: {idle:?}");
     assert_eq!(idle.len(), 1);
-    assert!(is_wait(&&idle[0]) && idle[0].contains(", -1"));
-}
-
-/// The system calls from the first line that the server printed until it was killed.
-fn calls_while_serving(log: &std::path::Path) -> Vec<String> {
-    let deadline = std::time::Instant::now() + HANG;
-    let text = loop {
-        let text = std::fs::read_to_string(log).unwrap();
-        if text.contains("+++ killed by") {
-            break text;
-        }
-        assert!(std::time::Instant::now() < deadline, "strace does not end");
-        thread::sleep(std::time::Duration::from_millis(10));
-    };
-    let calls = text
-        .lines()
-        .skip_while(|line| !line.contains("\"listening on"));
-    let calls = calls
-        .skip(1)
-        .filter(|line| !line.contains("+++") && !line.contains("---"));
-    let calls = calls.filter_map(|line| Some(line.split_once(' ')?.1.trim_start().to_owned()));
-    calls.collect()
+    assert!(strace::is_wait(&idle[0]) && idle[0].contains(", -1"));
 }

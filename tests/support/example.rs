@@ -46,6 +46,10 @@ fn build(name: &str, profile: &Path) {
     };
     let mut command = Command::new(cargo);
     command.args(["build", "--quiet", "--example", name, "--profile", profile]);
+    // Some want it.
+    if cfg!(feature = "hyper") {
+        command.args(["--features", "hyper"]);
+    }
     command.current_dir(env!("CARGO_MANIFEST_DIR"));
     // A target folder has this file; the folder of a target's own files in it has not.
     if folder.join("CACHEDIR.TAG").is_file() {
@@ -107,7 +111,7 @@ pub fn finish(command: &mut Command) -> Finished {
 }
 
 /// Reads to the end on a thread of its own, so that neither of two pipes runs full.
-fn read_aside(mut pipe: impl Read + Send + 'static) -> Receiver<String> {
+pub fn read_aside(mut pipe: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut bytes = Vec::new();

@@ -58,6 +58,19 @@ pub async fn cancel<F: Future>(future: F) {
     assert!(polled.is_pending(), "it was to be cancelled while it waits");
 }
 
+/// Makes futures until one waits, and answers that one.
+///
+/// Where another thread turns the reactor, the event of what has been received already may come late,
+/// and make a future ready for nothing. So `make` has to find out that there is nothing, each time.
+pub async fn until_one_waits<F: Future>(mut make: impl FnMut() -> F) -> Pin<Box<F>> {
+    loop {
+        let mut future = Box::pin(make());
+        if poll_once(future.as_mut()).await.is_pending() {
+            return future;
+        }
+    }
+}
+
 /// A waker that counts, and lets a thread wait for its wakes.
 #[derive(Default)]
 pub struct Counter {

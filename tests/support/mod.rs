@@ -3,10 +3,12 @@
 #![allow(dead_code)]
 
 pub mod example;
+pub mod folder;
 pub mod futures;
 pub mod net;
 pub mod oracle;
 pub mod rig;
+pub mod strace;
 #[cfg(unix)]
 pub mod unix;
 pub mod watchdog;
@@ -17,8 +19,8 @@ use std::time::Duration;
 /// here fails for being slow.
 pub const QUIET: Duration = Duration::from_millis(30);
 
-/// What a test that hangs is given.
-pub const HANG: Duration = Duration::from_secs(30);
+/// What a test that hangs is given. (Miri takes a thousand times as long for everything.)
+pub const HANG: Duration = Duration::from_secs(if cfg!(miri) { 300 } else { 30 });
 
 /// How often to do something of which `PITFALLS` wants `whole` rounds: a hundredth of them, or
 /// `EKIO_REPEAT` hundredths.
@@ -35,6 +37,17 @@ pub fn repeat(whole: usize) -> usize {
 /// that the essay of `Kqueue` tells of.
 pub fn is_libkqueue<P>() -> bool {
     cfg!(has_libkqueue) && std::any::type_name::<P>().ends_with("::Kqueue")
+}
+
+/// True if what calls itself Windows is Wine.
+#[cfg(windows)]
+pub fn is_wine() -> bool {
+    use windows_sys::Win32::System::LibraryLoader::{GetModuleHandleA, GetProcAddress};
+    // SAFETY: GetModuleHandleA asks for a text with a zero at its end.
+    let ntdll = unsafe { GetModuleHandleA(c"ntdll.dll".as_ptr().cast()) };
+    // SAFETY: GetProcAddress asks for a module that is loaded, which this one always is, and for
+    // such a text.
+    unsafe { GetProcAddress(ntdll, c"wine_get_version".as_ptr().cast()) }.is_some()
 }
 
 /// Says, for whoever reads the log, that a test could not be done here.

@@ -75,6 +75,10 @@ impl<P: Poller> Rig<P> {
         self.poller.delete(ticket, source).unwrap();
     }
 
+    pub fn abandon(&self, ticket: P::Ticket, source: Source<'_>) {
+        self.poller.abandon(ticket, source).unwrap();
+    }
+
     /// Asks for the next event, in the way of the trigger. The owner met would-block in
     /// `directions`.
     pub fn ask_again(

@@ -103,9 +103,8 @@ impl Pest {
         }
     }
 
-    /// Stops it, and says how many signals were caught since the program began.
-    pub fn stop(self) -> u32 {
-        drop(self);
+    /// How many signals of all pests were caught since the program began.
+    pub fn caught() -> u32 {
         CAUGHT.load(Ordering::Relaxed)
     }
 }

@@ -37,7 +37,7 @@ pub fn this_test() -> String {
     thread::current().name().unwrap_or("a thread").to_owned()
 }
 
-/// While it lives, 30 seconds may pass.
+/// While it lives, [`HANG`] may pass.
 pub struct Watchdog(u64);
 
 impl Watchdog {

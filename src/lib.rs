@@ -32,10 +32,13 @@
 //! | `sync` (cellar) | std's or loom's atomics, locks and threads, under one name | std, loom |
 //! | `sys` (cellar) | the calls that leaf futures need besides the queue | rustix, libc, windows-sys |
 //! | [`poller`] (ground) | speaks to the event queue, knows no futures | `sync`, `sys`, and the same |
-//! | [`task`] (side room) | one task's memory and state | `sync` |
-//! | [`reactor`] (first) | decides *who* is woken: slots, wakers, timers | `poller`, `sync` |
-//! | `executor` (second) | decides *what* runs next: queue, loop, blocking pool | `reactor`, `task`, `sync` |
+//! | [`task`] (side room) | one task's memory, state and budget; sets of tasks | `sync` |
+//! | [`reactor`] (first) | decides *who* is woken: slots, wakers, timers | `poller`, `sync`, `task::budget` |
+//! | `executor` (second) | decides *what* runs next: queues, loops, [workers](runtime), blocking pool | `reactor`, `task`, `sync` |
 //! | [`net`], [`time`], [`io`] (top) | the leaf futures | `reactor`, `executor::blocking`, `sys` |
+//! | [`process`], [`signal`] (top) | the same, of other programs and of what the system tells | and `io` |
+//! | [`fs`] (top too) | files, on the blocking pool | the same, and `io` |
+//! | `compat` (top, by feature) | ekio in the traits of others: hyper | every floor |
 //!
 //! `tests/layers.rs` reads the source and fails if a floor names one above it.
 //!
@@ -48,8 +51,8 @@
 //! | kernel → poller | `epoll_event`, `kevent` or completion → [`Event`](poller::Event) | `poller/epoll.rs` (or its neighbours): `wait`, and `poller/flags`: `decode` |
 //! | poller → reactor | key and readiness | `reactor/mod.rs`: `turn`; `reactor/slot.rs`: `fire` |
 //! | reactor → waker | wakers, in batches | `reactor/wakers.rs`: `wake_all`, outside every lock |
-//! | waker → queue | a `Runnable` | `task/state.rs`: `wake`; `executor/local.rs`: `schedule`; `executor/sleep.rs`: `rouse` |
-//! | queue → task | a `Context` | `executor/block_on.rs`: `drive`; `task/raw.rs`: `run` |
+//! | waker → queue | a `Runnable` | `task/state.rs`: `wake`; `executor/local.rs` or `crew.rs`: `schedule`; `executor/sleep.rs` or `crew/idle.rs`: who is roused |
+//! | queue → task | a `Context` | `executor/block_on.rs`: `drive`, or `worker.rs`: `work`; `task/raw.rs`: `run` |
 //! | task → leaf future | `Poll<io::Result<_>>` | `net/stream.rs`: try the call; on would-block clear, arm, and wait |
 //!
 //! And the way down: the leaf future's first would-block registers its source with the reactor of
@@ -84,6 +87,43 @@
 //! | interest, readiness | what we want; what the system said |
 //! | key, source, slot | the caller's name of a source; the thing watched; the reactor's record of it |
 //!
+//! # Channels, locks, `select`, `join`
+//!
+//! Whatever needs no runtime runs on ekio as it is, and ekio has no second one of it:
+//!
+//! ```
+//! use ekio::time::sleep;
+//! use futures_lite::future::{or, zip};
+//! use std::time::Duration;
+//!
+//! ekio::block_on(async {
+//!     let (sender, receiver) = async_channel::bounded(1);
+//!     let lock = async_lock::Mutex::new(0);
+//!     let send = async {
+//!         for number in 1..=3 {
+//!             sender.send(number).await.unwrap();
+//!         }
+//!         sender.close();
+//!     };
+//!     let receive = async {
+//!         while let Ok(number) = receiver.recv().await {
+//!             *lock.lock().await += number;
+//!         }
+//!     };
+//!     zip(send, receive).await; // A join.
+//!     assert_eq!(lock.into_inner(), 6);
+//!
+//!     let late = async {
+//!         sleep(Duration::MAX).await;
+//!         "late"
+//!     };
+//!     assert_eq!(or(late, async { "early" }).await, "early"); // A select.
+//! });
+//! ```
+//!
+//! And ekio's leaf futures run in other executors: what they have to wait for, a thread named
+//! `ekio-reactor` waits for there. The package `anywhere` in the repository holds both to it.
+//!
 //! # Where to change what
 //!
 //! * *To add a backend*: one file in `poller` with its essay, its pure half in `poller/flags`, a noun
@@ -91,24 +131,33 @@
 //! * *To add a system*: `build.rs`, which is the only file that knows their names.
 //! * *To add a leaf future*: hold a [`Registration`](reactor::Registration), and try the operation by
 //!   [`poll_io`](reactor::Registration::poll_io). Nothing of it has to be inside this crate.
-//! * *To change when tasks run*: `executor/block_on.rs`, which is the loop.
+//! * *To change when tasks run*: `executor/block_on.rs` is the loop of one thread, and
+//!   `executor/worker.rs` that of each of many.
 //!
 //! # Features
 //!
 //! * `futures-io` (default): `futures_io::AsyncRead` and `AsyncWrite` on the
 //!   streams, and thereby the ecosystem.
+//! * `hyper`: hyper 1.x on ekio, in `compat::hyper`. It brings hyper without any feature of its own, and
+//!   of what hyper depends on, tokio's channels (but none of tokio's runtime).
 
+#[cfg(feature = "hyper")]
+pub mod compat;
 mod executor;
+pub mod fs;
 pub mod io;
 pub mod net;
 pub mod poller;
+pub mod process;
 pub mod reactor;
+pub mod signal;
 mod sync;
 mod sys;
 pub mod task;
 pub mod time;
 
-pub use executor::{block_on, spawn_blocking, spawn_local};
+pub use executor::runtime::{self, Runtime};
+pub use executor::{block_on, spawn, spawn_blocking, spawn_local};
 
 /// The README's programs are compiled with the documentation's.
 #[cfg(doctest)]

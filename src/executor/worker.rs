@@ -59,6 +59,8 @@ pub(crate) struct Worker {
     is_resting: Cell<bool>,
     /// It is counted as searching.
     is_searching: Cell<bool>,
+    /// It was about to sleep, and has seen tasks of others.
+    has_seen_tasks: Cell<bool>,
     knows_of_end: Cell<bool>,
     dice: Cell<u32>,
     /// Draws who is next, in a test that shall be replayed.
@@ -78,6 +80,7 @@ impl Worker {
             is_turning: Cell::new(false),
             is_resting: Cell::new(false),
             is_searching: Cell::new(false),
+            has_seen_tasks: Cell::new(false),
             knows_of_end: Cell::new(false),
             dice: Cell::new(index as u32 + 1),
             lots: None,
@@ -257,9 +260,11 @@ impl Worker {
     fn search(&self) -> Option<Runnable> {
         let workers = self.crew.workers();
         if !self.is_searching.get() {
-            if !self.crew.idle.begin_search(workers) {
+            let has_cause = self.has_seen_tasks.take() || self.crew.idle.lacks_searchers(workers);
+            if !has_cause {
                 return None;
             }
+            self.crew.idle.begin_search();
             self.is_searching.set(true);
             self.is_resting.set(true);
         }
@@ -294,6 +299,7 @@ impl Worker {
         // Relaxed, both times: a hint for the watch.
         berth.is_asleep.store(true, Ordering::Relaxed);
         let limit = if self.has_reason_to_stay_up() {
+            self.has_seen_tasks.set(true);
             Some(Duration::ZERO)
         } else {
             self.watch.borrow_mut().limit(self.crew, self.index)

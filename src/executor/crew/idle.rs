@@ -96,16 +96,17 @@ impl Idle {
         asleep.last().copied().map(appoint)
     }
 
-    /// Makes the caller a searcher, unless half of the workers that are awake search already: more
-    /// of them would be in each other's way.
-    pub(crate) fn begin_search(&self, workers: usize) -> bool {
+    /// True if less than half of the workers that are awake search: more of them would be in each
+    /// other's way.
+    pub(crate) fn lacks_searchers(&self, workers: usize) -> bool {
         let counts = self.counts.load(Ordering::Relaxed);
         let awake = workers - (counts >> HALF_BITS).min(workers);
-        if 2 * searching(counts) >= awake {
-            return false;
-        }
+        2 * searching(counts) < awake
+    }
+
+    /// Makes the caller a searcher.
+    pub(crate) fn begin_search(&self) {
         self.counts.fetch_add(SEARCHING, Ordering::Relaxed);
-        true
     }
 
     /// To end a search with a find, steps 1 and 2. True if step 3 is the caller's.

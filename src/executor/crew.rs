@@ -100,7 +100,7 @@ pub(crate) struct Berth {
     /// The number of the task that it runs, and one more; or 0. Written by the owner.
     pub(crate) running: AtomicU64,
     pub(crate) counts: Counts,
-    /// Written by the owner, and a hint to the watch.
+    /// Written by the owner: false only if he is awake.
     pub(crate) is_asleep: AtomicBool,
 }
 
@@ -435,6 +435,11 @@ impl Berth {
     /// How many tasks wait for their run.
     pub(crate) fn queue_len(&self) -> usize {
         self.ring.len() + usize::from(self.has_next())
+    }
+
+    pub(crate) fn is_asleep(&self) -> bool {
+        // Relaxed: a hint, but for who knows of a notification.
+        self.is_asleep.load(Ordering::Relaxed)
     }
 
     pub(crate) fn has_next(&self) -> bool {

@@ -41,6 +41,12 @@ pub(crate) trait Turn: Send + Sync {
 
     /// Ends the wait of the turn that is under way, or of the next one.
     fn notify(&self);
+
+    /// True if there was a notification that nobody has taken.
+    fn is_notified(&self) -> bool;
+
+    /// Takes it.
+    fn take_notification(&self) -> bool;
 }
 
 impl Turn for Arc<Reactor> {
@@ -51,6 +57,14 @@ impl Turn for Arc<Reactor> {
     fn notify(&self) {
         // It fails in a fork of the process alone, where nobody sleeps in this reactor.
         let _ = Reactor::notify(self);
+    }
+
+    fn is_notified(&self) -> bool {
+        Reactor::is_notified(self)
+    }
+
+    fn take_notification(&self) -> bool {
+        Reactor::take_notification(self)
     }
 }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use super::sleep::Turn;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, Condvar, Mutex, lock};
 
 /// Something to sleep in until somebody notifies.
@@ -14,6 +15,7 @@ pub(super) struct Couch(Arc<Parts>);
 struct Parts {
     state: Mutex<State>,
     is_notified: Condvar,
+    was_notified: AtomicBool,
 }
 
 #[derive(Default)]
@@ -25,6 +27,12 @@ struct State {
 impl Couch {
     pub(super) fn new() -> Couch {
         Couch::default()
+    }
+
+    /// True if a notification would end a sleep.
+    #[cfg(not(ekio_loom))]
+    pub(super) fn is_ringing(&self) -> bool {
+        lock(&self.0.state).is_notified
     }
 
     pub(super) fn notifications(&self) -> usize {
@@ -43,9 +51,19 @@ impl Turn for Couch {
     }
 
     fn notify(&self) {
+        // As the reactor does it, and in `take_notification`.
+        self.0.was_notified.store(true, Ordering::Release);
         let mut state = lock(&self.0.state);
         state.notifications += 1;
         state.is_notified = true;
         self.0.is_notified.notify_one();
+    }
+
+    fn is_notified(&self) -> bool {
+        self.0.was_notified.load(Ordering::Acquire)
+    }
+
+    fn take_notification(&self) -> bool {
+        self.is_notified() && self.0.was_notified.swap(false, Ordering::AcqRel)
     }
 }

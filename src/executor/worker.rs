@@ -12,6 +12,7 @@
 //! 3. The own ring, first in, first out.
 //! 4. A share of the injector.
 //! 5. Half of somebody else's ring.
+//! 6. What the reactor of somebody who is awake has to report: he is in a task, and comes to it later.
 //!
 //! The reactor's wakes go to the ring, so that sockets are served in the order of their events.
 
@@ -256,7 +257,7 @@ impl Worker {
         }
     }
 
-    /// Looks through the others' rings.
+    /// Looks through the others' rings, and then after what they have no time for.
     fn search(&self) -> Option<Runnable> {
         let workers = self.crew.workers();
         if !self.is_searching.get() {
@@ -268,15 +269,31 @@ impl Worker {
             self.is_searching.set(true);
             self.is_resting.set(true);
         }
-        let own = &self.crew.berth(self.index).ring;
         let first = self.roll() as usize;
         let others = (0..workers).map(|number| (first + number) % workers);
-        others
-            .filter(|other| *other != self.index)
-            // SAFETY: this thread is the owner of its own ring, as in `push_back`.
-            .find_map(|other| unsafe { self.crew.berth(other).ring.steal_into(own) })
-            .inspect(|_| self.counts().thefts.bump())
+        let others = others.filter(|other| *other != self.index);
+        self.steal(others.clone())
             .or_else(|| self.take_injected())
+            .or_else(|| self.visit(others))
+    }
+
+    fn steal(&self, mut others: impl Iterator<Item = usize>) -> Option<Runnable> {
+        let own = &self.crew.berth(self.index).ring;
+        // SAFETY: this thread is the owner of its own ring, as in `push_back`.
+        let stolen =
+            others.find_map(|other| unsafe { self.crew.berth(other).ring.steal_into(own) });
+        stolen.inspect(|_| self.counts().thefts.bump())
+    }
+
+    /// Turns the reactor of the first of them that is awake, and has its tasks. (A model's reactor has
+    /// no events.)
+    fn visit(&self, mut others: impl Iterator<Item = usize>) -> Option<Runnable> {
+        if cfg!(all(test, ekio_loom)) {
+            return None;
+        }
+        let is_awake = |other: &usize| !self.crew.berth(*other).is_asleep();
+        self.turn_for(others.find(is_awake)?);
+        self.crew.berth(self.index).ring.pop()
     }
 
     /// The first task after a rest.
@@ -295,9 +312,9 @@ impl Worker {
     fn sleep(&self) {
         let berth = self.crew.berth(self.index);
         let was_searching = self.is_searching.replace(false);
-        self.crew.idle.lie_down(self.index, was_searching);
-        // Relaxed, both times: a hint for the watch.
+        // Relaxed, both times: `lie_down` releases it to who will notify, and for the others it is a hint.
         berth.is_asleep.store(true, Ordering::Relaxed);
+        self.crew.idle.lie_down(self.index, was_searching);
         let limit = if self.has_reason_to_stay_up() {
             self.has_seen_tasks.set(true);
             Some(Duration::ZERO)
@@ -318,7 +335,7 @@ impl Worker {
     /// Step 3 of the sleeper.
     fn has_reason_to_stay_up(&self) -> bool {
         let is_end_news = || !self.knows_of_end.get() || self.crew.can_spare_one();
-        self.has_tasks() || self.crew.is_ending() && is_end_news()
+        self.has_tasks() || self.reactor.is_notified() || self.crew.is_ending() && is_end_news()
     }
 
     fn has_tasks(&self) -> bool {
@@ -350,6 +367,8 @@ impl Worker {
         self.is_turning.set(true);
         let turned = self.reactor.turn(limit);
         self.is_turning.set(false);
+        // What a notification was for is seen before the next sleep.
+        self.reactor.take_notification();
         self.runs_since_turn.set(0);
         match turned {
             Ok(()) => {}
@@ -366,17 +385,25 @@ impl Worker {
     /// Does for a worker that is stuck in a task what it cannot do.
     pub(super) fn serve(&self, other: usize) {
         self.counts().rescues.bump();
-        if let Some(reactor) = self.crew.reactor(other) {
-            self.is_turning.set(true);
-            // Busy, it is being served; broken, its own worker will find out.
-            let _ = reactor.turn(Some(Duration::ZERO));
-            self.is_turning.set(false);
-            // What ended this turn may have been meant for its own worker, which has come to itself
-            // and is about to sleep (`loom_rouse_vs_serve`).
-            reactor.notify();
-        }
+        self.turn_for(other);
         let next = self.crew.berth(other).replace_next(None);
         next.into_iter().for_each(|task| self.push_back(task));
+    }
+
+    /// Turns another's reactor without waiting. What that wakes is this worker's to run.
+    fn turn_for(&self, other: usize) {
+        let Some(reactor) = self.crew.reactor(other) else {
+            return;
+        };
+        self.is_turning.set(true);
+        // Busy, it is being turned; broken, its own worker will find out.
+        let turned = reactor.turn(Some(Duration::ZERO));
+        self.is_turning.set(false);
+        // What this turn took note of was meant for its own worker, which may be about to sleep
+        // (`loom_rouse_vs_serve`): who notified him had seen him asleep, and so do we then.
+        if turned.is_ok() && reactor.is_notified() && self.crew.berth(other).is_asleep() {
+            reactor.notify();
+        }
     }
 
     /// Nothing to run is left, as far as one can see, and the runtime ends: true if this worker may
@@ -454,3 +481,6 @@ impl Lots {
 fn stop(error: &io::Error) -> ! {
     panic!("a worker cannot go on, because its event queue failed: {error}");
 }
+
+#[cfg(all(test, not(ekio_loom)))]
+mod tests;

@@ -149,10 +149,16 @@ impl<P: Poller> Reactor<P> {
         self.poller.notify()
     }
 
-    /// True if there was a notification since the last time.
-    fn take_notification(&self) -> bool {
+    /// True if there was a notification that nobody has taken.
+    pub(crate) fn is_notified(&self) -> bool {
+        // Acquire: pairs with the store in `notify`.
+        self.was_notified.load(Ordering::Acquire)
+    }
+
+    /// Takes it. What was done before it is visible then.
+    pub(crate) fn take_notification(&self) -> bool {
         // AcqRel: acquire pairs with the store in `notify`, release with itself.
-        self.was_notified.swap(false, Ordering::AcqRel)
+        self.is_notified() && self.was_notified.swap(false, Ordering::AcqRel)
     }
 
     /// True if a task waits for a source.

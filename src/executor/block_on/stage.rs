@@ -27,6 +27,14 @@ impl Turn for Stage {
     fn notify(&self) {
         Reactor::notify(self).unwrap();
     }
+
+    fn is_notified(&self) -> bool {
+        Reactor::is_notified(self)
+    }
+
+    fn take_notification(&self) -> bool {
+        Reactor::take_notification(self)
+    }
 }
 
 fn stage() -> Stage {

@@ -34,6 +34,14 @@ impl Turn for Bed {
     fn notify(&self) {
         self.couch.notify();
     }
+
+    fn is_notified(&self) -> bool {
+        self.couch.is_notified()
+    }
+
+    fn take_notification(&self) -> bool {
+        self.couch.take_notification()
+    }
 }
 
 impl Bed {

@@ -3,7 +3,8 @@
 //! A task may block its thread, or compute for long. Its worker's reactor is not turned meanwhile, and
 //! the sockets and timers in it would wait. So the others watch: a worker whose count of runs has not
 //! moved for [`STUCK_AFTER`] and that does not sleep is *stuck*, and whoever sees that turns its
-//! reactor, and takes the task in its `next` (what is in its ring is stolen anyway).
+//! reactor, and takes the task in its `next` (what is in its ring is stolen anyway). Who is about to
+//! sleep does not wait for that, and visits the reactor of one that is awake.
 //!
 //! # Who watches
 //!
@@ -209,10 +210,8 @@ impl Watch {
     fn look_at(&mut self, crew: &Crew, worker: usize, now: impl Fn() -> u64) -> Sight {
         let berth = crew.berth(worker);
         let runs = berth.counts.runs.get();
-        // Relaxed: a hint.
-        let is_asleep = berth.is_asleep.load(Ordering::Relaxed);
         let seen = &mut self.seen[worker];
-        if is_asleep || seen.runs != runs {
+        if berth.is_asleep() || seen.runs != runs {
             *seen = Seen { runs, since: None };
             return Sight::Fine;
         }

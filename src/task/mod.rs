@@ -63,12 +63,6 @@ impl Id {
     pub(crate) fn number(self) -> u64 {
         self.0
     }
-
-    /// The block of numbers that it comes from.
-    pub(crate) fn block(self) -> usize {
-        // Cut off where addresses are short: the lower bits are as good.
-        (self.0 / Id::BLOCK_LEN) as usize
-    }
 }
 
 impl fmt::Display for Id {

@@ -81,7 +81,9 @@ use std::time::{Duration, Instant};
 
 use hyper::rt::{self, ReadBufCursor};
 
-use crate::executor::{self, runtime::Handle};
+use crate::executor;
+#[cfg(feature = "rt-multi-thread")]
+use crate::executor::runtime::Handle;
 use crate::net::unix::UnixStream;
 use crate::net::{Stream, TcpStream};
 use crate::reactor::IoSafe;
@@ -114,10 +116,12 @@ use crate::time;
 /// # Ok(())
 /// # }
 /// ```
+#[cfg(feature = "rt-multi-thread")]
 #[doc(alias = "TokioExecutor")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RuntimeExecutor;
 
+#[cfg(feature = "rt-multi-thread")]
 impl<F> rt::Executor<F> for RuntimeExecutor
 where
     F: Future + Send + 'static,
@@ -130,6 +134,7 @@ where
 }
 
 /// Runs hyper's futures as tasks on the workers of its runtime.
+#[cfg(feature = "rt-multi-thread")]
 impl<F> rt::Executor<F> for Handle
 where
     F: Future + Send + 'static,

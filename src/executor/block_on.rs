@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::local::{Local, Next};
 use super::sleep::Turn;
+#[cfg(feature = "rt-multi-thread")]
 use super::worker::Worker;
 use crate::reactor::{budget, context};
 use crate::sync::Arc;
@@ -58,7 +59,11 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// If this thread is in a loop already.
 #[track_caller]
 pub(super) fn assert_outside() {
-    if Local::is_inside() || Worker::is_inside() {
+    #[cfg(feature = "rt-multi-thread")]
+    let is_in_worker = Worker::is_inside();
+    #[cfg(not(feature = "rt-multi-thread"))]
+    let is_in_worker = false;
+    if Local::is_inside() || is_in_worker {
         panic!(
             "block_on inside block_on, or inside a task of a runtime: this thread's tasks would \
              stand still meanwhile; `.await` the future instead, or move the call to `spawn_blocking`"

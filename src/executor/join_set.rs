@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+#[cfg(feature = "rt-multi-thread")]
 use super::runtime::Handle;
 use crate::task::{AbortHandle, JoinSet};
 
@@ -12,6 +13,7 @@ impl<T: 'static> JoinSet<T> {
     /// # Panics
     ///
     /// Outside of a runtime.
+    #[cfg(feature = "rt-multi-thread")]
     #[track_caller]
     pub fn spawn<F>(&mut self, future: F) -> AbortHandle
     where
@@ -37,6 +39,7 @@ impl<T: 'static> JoinSet<T> {
     /// # Ok(())
     /// # }
     /// ```
+    #[cfg(feature = "rt-multi-thread")]
     #[track_caller]
     pub fn spawn_on<F>(&mut self, future: F, handle: &Handle) -> AbortHandle
     where
@@ -73,6 +76,7 @@ impl<T: 'static> JoinSet<T> {
 }
 
 /// Spawns each future, as [`JoinSet::spawn`] does.
+#[cfg(feature = "rt-multi-thread")]
 impl<T, F> FromIterator<F> for JoinSet<T>
 where
     F: Future<Output = T> + Send + 'static,

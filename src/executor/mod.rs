@@ -8,17 +8,20 @@
 
 mod block_on;
 pub(crate) mod blocking;
+#[cfg(feature = "rt-multi-thread")]
 mod crew;
 mod join_set;
 mod local;
 #[cfg(all(test, ekio_loom))]
 mod models;
 pub(crate) mod queue;
+#[cfg(feature = "rt-multi-thread")]
 pub mod runtime;
 mod sleep;
 #[cfg(test)]
 #[cfg_attr(not(ekio_loom), allow(dead_code))] // The models use all of it.
 mod testing;
+#[cfg(feature = "rt-multi-thread")]
 mod worker;
 
 use std::future::Future;
@@ -29,6 +32,7 @@ pub use blocking::spawn_blocking;
 
 use crate::task::JoinHandle;
 use local::Local;
+#[cfg(feature = "rt-multi-thread")]
 use runtime::Handle;
 
 /// Starts a task on the workers of the [`Runtime`](crate::Runtime) that the caller is in: a future
@@ -58,6 +62,7 @@ use runtime::Handle;
 /// # Ok(())
 /// # }
 /// ```
+#[cfg(feature = "rt-multi-thread")]
 #[track_caller]
 pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
 where

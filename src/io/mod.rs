@@ -6,9 +6,11 @@
 
 #[cfg(feature = "futures-io")]
 mod as_futures_io;
+#[cfg(any(feature = "fs", feature = "io-std"))]
 pub(crate) mod pooled;
+#[cfg(feature = "io-std")]
 mod stdio;
-#[cfg(feature = "futures-io")]
+#[cfg(all(feature = "futures-io", feature = "io-std"))]
 mod stdio_as_futures_io;
 
 use std::fmt;
@@ -16,6 +18,7 @@ use std::io;
 use std::task::{Context, Poll};
 
 pub use crate::reactor::IoSafe;
+#[cfg(feature = "io-std")]
 pub use stdio::{Stderr, Stdin, Stdout, stderr, stdin, stdout};
 
 use crate::reactor::{Direction, Ready, ReadyFuture, Registration};

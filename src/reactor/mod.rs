@@ -33,10 +33,10 @@ use std::time::Duration;
 pub(crate) use crate::poller::ForkGuard;
 #[allow(unused_imports)]
 pub(crate) use crate::poller::Source;
-#[cfg(has_iocp)]
+#[cfg(all(has_iocp, feature = "process"))]
 pub(crate) use crate::poller::iocp::Request;
 pub use crate::poller::{Interest, IoSafe, Readiness};
-#[cfg(has_iocp)]
+#[cfg(all(has_iocp, feature = "process"))]
 pub(crate) use overlapped::Overlapped;
 pub(crate) use registration::STREAM_INTEREST;
 pub use registration::{ReadyFuture, Registration};

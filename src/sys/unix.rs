@@ -4,6 +4,7 @@
 mod fork;
 mod local;
 mod net;
+#[cfg(feature = "signal")]
 mod signals;
 mod udp;
 
@@ -11,6 +12,7 @@ pub(crate) use fork::ForkGuard;
 pub use local::UnixAddr;
 pub(crate) use local::*;
 pub(crate) use net::*;
+#[cfg(feature = "signal")]
 pub(crate) use signals::*;
 pub(crate) use udp::*;
 

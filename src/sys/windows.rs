@@ -1,10 +1,12 @@
 //! Windows, by windows-sys.
 
+#[cfg(feature = "signal")]
 mod console;
 mod local;
 mod net;
 mod udp;
 
+#[cfg(feature = "signal")]
 pub(crate) use console::*;
 pub use local::UnixAddr;
 pub(crate) use local::*;

@@ -38,6 +38,9 @@ use crate::sync::{Arc, Mutex, lock};
 /// # Examples
 ///
 /// ```
+/// # #[cfg(not(feature = "rt-multi-thread"))]
+/// # fn main() {}
+/// # #[cfg(feature = "rt-multi-thread")]
 /// # fn main() -> std::io::Result<()> {
 /// use ekio::task::JoinSet;
 ///

@@ -200,6 +200,9 @@ impl Interval {
 /// # Examples
 ///
 /// ```
+/// # #[cfg(not(feature = "rt-multi-thread"))]
+/// # fn main() {}
+/// # #[cfg(feature = "rt-multi-thread")]
 /// # fn main() -> std::io::Result<()> {
 /// use ekio::time::{MissedTickBehavior, interval, now, sleep};
 /// use std::time::Duration;

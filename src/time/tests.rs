@@ -236,7 +236,7 @@ fn a_socket_that_is_awaited_makes_time_real() {
 }
 
 /// A child's end is an event of the system's, whatever it is watched by.
-#[cfg(not(miri))]
+#[cfg(all(feature = "process", not(miri)))]
 #[test]
 fn a_child_that_is_awaited_makes_time_real() {
     virtually(|| async {

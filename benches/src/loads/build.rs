@@ -21,7 +21,7 @@ struct Program {
     dependency: &'static str,
 }
 
-/// With the features that its users need for it. A peer with two queues has the program with those that it
+/// With the features that its users need for it, and no others where those can be left out. A peer with two queues has the program with those that it
 /// has by default, and counts as the queue that it would take.
 const PROGRAMS: &[Program] = &[
     Program {
@@ -32,7 +32,7 @@ const PROGRAMS: &[Program] = &[
     Program {
         peer: "ekio",
         source: include_str!("../../programs/ekio.rs"),
-        dependency: "ekio = { path = \"EKIO\" }",
+        dependency: "ekio = { path = \"EKIO\", default-features = false }",
     },
     Program {
         peer: "tokio",

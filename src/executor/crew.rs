@@ -197,19 +197,34 @@ impl Crew {
         let crew = place.map(|place| vacant.swap_remove(place));
         drop(vacant);
         let crew = crew.unwrap_or_else(|| Box::leak(Box::new(Crew::new(reactors.len()))));
-        let mut desk = lock(&crew.desk);
+        let tenancy = crew.let_to(reactors);
+        (crew, tenancy)
+    }
+
+    /// Begins a tenancy, of which it answers the number.
+    fn let_to(&self, reactors: Vec<Reactor>) -> u64 {
+        let mut desk = lock(&self.desk);
         desk.tenancy += 1;
         desk.working = reactors.len();
         desk.aboard = reactors.len();
         let tenancy = desk.tenancy;
         drop(desk);
-        for (berth, reactor) in crew.berths.iter().zip(reactors) {
+        for (berth, reactor) in self.berths.iter().zip(reactors) {
             *lock(&berth.0.reactor) = Some(reactor);
             berth.0.counts.reset();
         }
-        crew.injector.pushes.reset();
-        crew.rosters.open(tenancy);
-        (crew, tenancy)
+        self.injector.pushes.reset();
+        self.rosters.open(tenancy);
+        tenancy
+    }
+
+    /// A crew that no other test has had or will have, with one worker for each of the reactors.
+    #[cfg(all(test, not(ekio_loom)))]
+    pub(super) fn of_its_own(reactors: Vec<Reactor>) -> (&'static Crew, u64) {
+        static KEPT: StaticMutex<Vec<&'static Crew>> = StaticMutex::new(Vec::new());
+        let crew = &*Box::leak(Box::new(Crew::new(reactors.len())));
+        lock_static(&KEPT).push(crew);
+        (crew, crew.let_to(reactors))
     }
 
     pub(crate) fn workers(&self) -> usize {

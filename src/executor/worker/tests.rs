@@ -1,7 +1,5 @@
 //! One worker, step by step, beside another one whose thread the system does not let run.
 
-use std::sync::Mutex;
-
 use super::*;
 use crate::executor::testing::Couch;
 
@@ -16,13 +14,9 @@ struct Stage {
 const OTHER: usize = 0;
 
 impl Stage {
-    /// Crews are for ever, and this one is let to nobody else afterwards.
     fn new() -> Stage {
-        static KEPT: Mutex<Vec<&'static Crew>> = Mutex::new(Vec::new());
-
         let (couch, own) = (Couch::new(), Arc::new(Couch::new()));
-        let (crew, tenancy) = Crew::claim(vec![Arc::new(couch.clone()), own.clone()]);
-        KEPT.lock().unwrap().push(crew);
+        let (crew, tenancy) = Crew::of_its_own(vec![Arc::new(couch.clone()), own.clone()]);
         Stage {
             crew,
             tenancy,

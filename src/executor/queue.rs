@@ -41,10 +41,8 @@ impl Queue {
         let task = task.into_raw();
         // SAFETY: we hold its `Runnable`, which keeps it alive.
         set_next(unsafe { task.as_ref() }, None);
-        self.append(&mut Queue {
-            ends: Some((task, task)),
-            len: 1,
-        });
+        self.link(task, task);
+        self.len += 1;
     }
 
     pub(crate) fn pop(&mut self) -> Option<Runnable> {
@@ -65,14 +63,20 @@ impl Queue {
             return;
         };
         self.len += mem::take(&mut other.len);
-        self.ends = match self.ends {
-            None => Some((other_first, other_last)),
+        self.link(other_first, other_last);
+    }
+
+    /// Puts a chain of tasks behind the last one.
+    fn link(&mut self, chain_first: NonNull<Header>, chain_last: NonNull<Header>) {
+        let first = match self.ends {
+            None => chain_first,
             Some((first, last)) => {
                 // SAFETY: the queue holds its `Runnable`, which keeps it alive.
-                set_next(unsafe { last.as_ref() }, Some(other_first));
-                Some((first, other_last))
+                set_next(unsafe { last.as_ref() }, Some(chain_first));
+                first
             }
         };
+        self.ends = Some((first, chain_last));
     }
 }
 

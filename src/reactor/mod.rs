@@ -11,7 +11,7 @@
 //!                   `table`            `slot`               `wakers`
 //! ```
 //!
-//! Locks, in the order in which they may be taken: the round, a slot, the table, the poller's own;
+//! Locks, in the order in which they may be taken: the round, the table, a slot, the poller's own;
 //! the timers stand apart. No foreign code runs under any but the first, which is only ever tried.
 
 pub(crate) mod clock;
@@ -57,13 +57,16 @@ use wakers::WakerBatch;
 /// The most events that one turn takes from the kernel.
 const BATCH_MAX: usize = 256;
 
+/// The most slots that are fired under one lock of the table: about a microsecond.
+const FIRED_MAX: usize = 32;
+
 /// A poller, the slots of its sources, and its timers.
 #[derive(Debug)]
 pub(crate) struct Reactor<P: Poller = OsPoller> {
     poller: P,
     slots: Mutex<Table<Slot<P>>>,
     timers: Mutex<Timers>,
-    round: Mutex<Round<P>>,
+    round: Mutex<Round>,
     /// How many threads have promised to turn this reactor.
     drivers: AtomicUsize,
     /// The coarse clock, as it was when the last turn came back from the kernel.
@@ -76,10 +79,8 @@ pub(crate) struct Reactor<P: Poller = OsPoller> {
 
 /// What the thread that turns needs.
 #[derive(Debug)]
-struct Round<P: Poller> {
+struct Round {
     events: Events,
-    /// The slots of `events`, so that firing needs the table's lock once.
-    fired: Vec<(Arc<Slot<P>>, Readiness)>,
     /// Empty between the rounds, and kept for its memory.
     batch: WakerBatch,
 }
@@ -104,7 +105,6 @@ impl<P: Poller> Reactor<P> {
             timers: Mutex::new(Timers::new(clock::now())),
             round: Mutex::new(Round {
                 events: Events::with_capacity(BATCH_MAX),
-                fired: Vec::new(),
                 batch: WakerBatch::new(),
             }),
             drivers: AtomicUsize::new(0),
@@ -131,7 +131,7 @@ impl<P: Poller> Reactor<P> {
         self.last_turn.store(clock::coarse_now(), Ordering::Relaxed);
         // Out of the round, so that a panic on the way would wake who is in it.
         let mut batch = mem::take(&mut round.batch);
-        self.fire_slots(&mut round, &mut batch);
+        self.fire_slots(&round.events, &mut batch);
         self.fire_timers(&mut batch);
         round.batch = batch;
         Ok(())
@@ -163,9 +163,7 @@ impl<P: Poller> Reactor<P> {
 
     /// True if a task waits for a source.
     fn is_source_awaited(&self) -> bool {
-        // Without the table's lock, which comes after a slot's.
-        let slots: Vec<Arc<Slot<P>>> = lock(&self.slots).iter().map(Arc::clone).collect();
-        slots.iter().any(|slot| slot.is_awaited())
+        lock(&self.slots).iter().any(|slot| slot.is_awaited())
     }
 
     /// The timers, locked. Their wakers leave the lock in a batch.
@@ -253,24 +251,20 @@ impl<P: Poller> Reactor<P> {
         waited
     }
 
-    fn fire_slots(&self, round: &mut Round<P>, batch: &mut WakerBatch) {
-        if round.events.is_empty() {
-            return;
-        }
-        let table = lock(&self.slots);
-        for event in &round.events {
-            match table.get(event.key) {
-                Some(slot) => round.fired.push((Arc::clone(slot), event.readiness)),
-                None => {
-                    self.stale_events.fetch_add(1, Ordering::Relaxed);
+    fn fire_slots(&self, events: &Events, batch: &mut WakerBatch) {
+        for events in events.as_slice().chunks(FIRED_MAX) {
+            let table = lock(&self.slots);
+            for event in events {
+                match table.get(event.key) {
+                    Some(slot) => slot.fire(event.readiness, batch),
+                    None => {
+                        self.stale_events.fetch_add(1, Ordering::Relaxed);
+                    }
                 }
             }
+            drop(table);
+            batch.wake_all();
         }
-        drop(table);
-        for (slot, readiness) in round.fired.drain(..) {
-            slot.fire(readiness, batch);
-        }
-        batch.wake_all();
     }
 
     fn fire_timers(&self, batch: &mut WakerBatch) {

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::num::NonZeroU32;
+use std::mem::ManuallyDrop;
 use std::pin::Pin;
+use std::ptr;
 use std::task::{Context, Poll, ready};
 
 use super::budget;
@@ -66,8 +67,7 @@ pub(crate) const STREAM_INTEREST: Interest = if SHORT_READS_PROVE {
 /// # }
 /// ```
 pub struct Registration<T: IoSafe> {
-    /// `None` only once [`into_source`](Registration::into_source) has taken it.
-    source: Option<T>,
+    source: T,
     /// Somebody else has seen the source, and may have made a duplicate of it.
     is_lent: AtomicBool,
     slot: Arc<Slot>,
@@ -122,7 +122,7 @@ impl<T: IoSafe> Registration<T> {
     pub(crate) fn of_own(source: T, interest: Interest, readiness: Readiness) -> Registration<T> {
         let slot = Slot::new(interest, readiness);
         Registration {
-            source: Some(source),
+            source,
             is_lent: AtomicBool::new(false),
             slot,
         }
@@ -142,9 +142,7 @@ impl<T: IoSafe> Registration<T> {
 
     /// The source, for ourselves.
     pub(crate) fn own(&self) -> &T {
-        self.source
-            .as_ref()
-            .expect("the source is taken out by value only")
+        &self.source
     }
 
     /// Deregisters the source, and gives it back, still in non-blocking mode.
@@ -152,23 +150,29 @@ impl<T: IoSafe> Registration<T> {
     /// # Errors
     ///
     /// What the system says when the source cannot be deregistered; the source is closed then.
-    pub fn into_source(mut self) -> io::Result<T> {
-        let source = self.own().source();
-        self.slot.deregister(source, Fate::StaysOpen)?;
-        Ok(self
-            .source
-            .take()
-            .expect("the source is taken out by value only"))
+    pub fn into_source(self) -> io::Result<T> {
+        let (source, slot) = self.into_parts();
+        slot.deregister(source.source(), Fate::StaysOpen)?;
+        Ok(source)
     }
 
     /// Deregisters the source as dropping does, and gives it back. If the queue is gone or does not
     /// know the source, it is as good as deregistered.
-    pub(crate) fn leave(mut self) -> T {
-        let source = self.own().source();
-        let _ = self.slot.deregister(source, Fate::StaysOpen);
-        self.source
-            .take()
-            .expect("the source is taken out by value only")
+    pub(crate) fn leave(self) -> T {
+        let (source, slot) = self.into_parts();
+        let _ = slot.deregister(source.source(), Fate::StaysOpen);
+        source
+    }
+
+    /// Without `drop`; the caller deregisters the source.
+    fn into_parts(self) -> (T, Arc<Slot>) {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: reads ask for values that are valid, and that nobody uses twice: `this` is neither
+        // dropped nor looked at again.
+        let source = unsafe { ptr::read(&raw const this.source) };
+        // SAFETY: as above.
+        let slot = unsafe { ptr::read(&raw const this.slot) };
+        (source, slot)
     }
 
     /// Answers `Ready` if an operation in this direction is worth a try, else `Pending`, and the
@@ -189,7 +193,7 @@ impl<T: IoSafe> Registration<T> {
         cx: &mut Context<'_>,
         direction: Direction,
     ) -> Poll<io::Result<Ready>> {
-        self.poll_ready_as(cx, &mut Who::Latest, direction)
+        self.poll_ready_as(cx, &mut Who::latest(), direction)
     }
 
     /// Takes note of a would-block: the direction is not worth a try until the next event. Does
@@ -207,7 +211,7 @@ impl<T: IoSafe> Registration<T> {
     pub fn ready(&self, direction: Direction) -> ReadyFuture<'_, T> {
         ReadyFuture {
             registration: self,
-            number: None,
+            who: Who::newcomer(),
             direction,
             is_paid: true,
         }
@@ -335,17 +339,15 @@ impl<T: IoSafe> Registration<T> {
 
 impl<T: IoSafe> Drop for Registration<T> {
     fn drop(&mut self) {
-        if let Some(source) = &self.source {
-            // Relaxed: whoever lent it has come to an end before this.
-            let fate = if self.is_lent.load(Ordering::Relaxed) {
-                Fate::StaysOpen
-            } else {
-                Fate::IsClosed
-            };
-            // An error means that the queue is gone or does not know the source: it is as good as
-            // deregistered, and there is nobody to tell.
-            let _ = self.slot.deregister(source.source(), fate);
-        }
+        // Relaxed: whoever lent it has come to an end before this.
+        let fate = if self.is_lent.load(Ordering::Relaxed) {
+            Fate::StaysOpen
+        } else {
+            Fate::IsClosed
+        };
+        // An error means that the queue is gone or does not know the source: it is as good as
+        // deregistered, and there is nobody to tell.
+        let _ = self.slot.deregister(self.source.source(), fate);
     }
 }
 
@@ -360,7 +362,7 @@ impl<T: IoSafe + fmt::Debug> fmt::Debug for Registration<T> {
 pub struct ReadyFuture<'a, T: IoSafe> {
     registration: &'a Registration<T>,
     /// Among those who wait, while it waits.
-    number: Option<NonZeroU32>,
+    who: Who,
     direction: Direction,
     /// An answer costs a unit of the task's budget: without that, a task that waits for what holds
     /// already would never let go of its thread.
@@ -402,14 +404,12 @@ impl<'a, T: IoSafe> ReadyFuture<'a, T> {
     }
 
     fn poll_unpaid(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
-        let mut who = Who::OneOf(self.number);
         let registration = self.registration;
-        let polled = registration.poll_ready_as(cx, &mut who, self.direction);
-        self.number = match who {
-            Who::OneOf(number) if !matches!(polled, Poll::Ready(Ok(_))) => number,
+        let polled = registration.poll_ready_as(cx, &mut self.who, self.direction);
+        if let Poll::Ready(Ok(_)) = polled {
             // Who fired has taken our waker, see the protocol of the slot.
-            _ => None,
-        };
+            self.who = Who::newcomer();
+        }
         polled
     }
 }
@@ -431,8 +431,8 @@ impl<T: IoSafe> Future for ReadyFuture<'_, T> {
 
 impl<T: IoSafe> Drop for ReadyFuture<'_, T> {
     fn drop(&mut self) {
-        if let Some(number) = self.number {
-            self.registration.slot.forget(number);
+        if !self.who.is_newcomer() {
+            self.registration.slot.forget(self.who);
         }
     }
 }

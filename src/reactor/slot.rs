@@ -43,7 +43,6 @@
 mod waiting;
 
 use std::io;
-use std::num::NonZeroU32;
 use std::task::{Context, Poll, Waker};
 
 use super::Reactor;
@@ -53,25 +52,24 @@ use crate::poller::{
     Interest, Key, Label, OsPoller, Poller, Readiness, Source, Trigger, addresses,
 };
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::{Arc, Mutex, MutexGuard, lock};
+use crate::sync::{Arc, Mutex, lock};
 use waiting::Waiting;
 
 /// One of the two ways in which a source can be ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
 pub enum Direction {
     /// Reading, accepting; out-of-band data too, if that was asked for.
-    Read,
+    Read = Readiness::READABLE.union(Readiness::PRIORITY).bits(),
     /// Writing, and the end of a connection attempt.
-    Write,
+    Write = Readiness::WRITABLE.bits(),
 }
 
 impl Direction {
-    /// The bits that say that this direction is worth a try.
+    /// The bits that say that this direction is worth a try: its number, because every poll of a leaf
+    /// future asks for them.
     const fn readiness(self) -> Readiness {
-        match self {
-            Direction::Read => Readiness::READABLE.union(Readiness::PRIORITY),
-            Direction::Write => Readiness::WRITABLE,
-        }
+        Readiness::from_bits(self as u8)
     }
 
     /// The bits that a would-block in this direction proves wrong. An error is a matter of both.
@@ -123,8 +121,8 @@ struct State(u64);
 impl State {
     const READINESS_BITS: u32 = 8;
 
-    fn new(tick: u64, readiness: Readiness) -> State {
-        State(tick << State::READINESS_BITS | u64::from(readiness.bits()))
+    fn new(readiness: Readiness) -> State {
+        State(readiness.bits().into())
     }
 
     fn tick(self) -> u64 {
@@ -133,6 +131,16 @@ impl State {
 
     fn readiness(self) -> Readiness {
         Readiness::from_bits((self.0 & 0xff) as u8)
+    }
+
+    /// After one event more.
+    fn after(self, readiness: Readiness) -> State {
+        let with_bits = self.0 | u64::from(readiness.bits());
+        State(with_bits.wrapping_add(1 << State::READINESS_BITS))
+    }
+
+    fn without(self, readiness: Readiness) -> State {
+        State(self.0 & !u64::from(readiness.bits()))
     }
 }
 
@@ -147,21 +155,24 @@ pub(crate) struct Slot<P: Poller = OsPoller> {
 #[cfg(all(target_pointer_width = "64", poller = "epoll", not(ekio_loom)))]
 const _: () = assert!(size_of::<Slot>() <= 88);
 
-/// Who waits: the latest `poll_ready`, or one of the crowd by its number.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Who {
-    Latest,
-    /// `None` until the first poll that had to wait. (After 2³² waits at one source the numbers begin
-    /// again; a future would have to sleep through all of them to meet its double.)
-    OneOf(Option<NonZeroU32>),
-}
+/// Who waits: the latest `poll_ready`, or one of any number of others, each with a number of its own.
+/// (After 2³² waits at one source the numbers begin again; a future would have to sleep through all of
+/// them to meet its double.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Who(u32);
 
 impl Who {
-    fn number(self) -> Option<u32> {
-        match self {
-            Who::Latest => Some(0),
-            Who::OneOf(number) => number.map(NonZeroU32::get),
-        }
+    pub(crate) const fn latest() -> Who {
+        Who(0)
+    }
+
+    /// One of the others whose waker is not here: it gets a number when it has to wait.
+    pub(crate) const fn newcomer() -> Who {
+        Who(1)
+    }
+
+    pub(super) fn is_newcomer(self) -> bool {
+        self == Who::newcomer()
     }
 }
 
@@ -170,7 +181,7 @@ impl<P: Poller> Slot<P> {
     /// before anything is known of it; a socket that is being connected is not.
     pub(crate) fn new(interest: Interest, readiness: Readiness) -> Arc<Slot<P>> {
         Arc::new(Slot {
-            state: AtomicU64::new(State::new(0, readiness).0),
+            state: AtomicU64::new(State::new(readiness).0),
             waiting: Mutex::new(Waiting::new(interest)),
         })
     }
@@ -222,7 +233,8 @@ impl<P: Poller> Slot<P> {
         let mut waiting = lock(&slot.waiting);
         if !waiting.is_linked_to_driven() {
             drop(waiting);
-            waiting = Slot::link(slot, source, context()?)?;
+            Slot::link(slot, source, context()?)?;
+            waiting = lock(&slot.waiting);
             if !waiting.is_linked_to_driven() {
                 // Its last driver left since `context` asked, and may not have seen this slot.
                 // Another look finds another reactor.
@@ -244,7 +256,7 @@ impl<P: Poller> Slot<P> {
     #[cfg(has_iocp)]
     pub(crate) fn leave_waker(&self, cx: &mut Context<'_>, direction: Direction) {
         let mut waker = Some(cx.waker().clone());
-        lock(&self.waiting).put_waker(&mut waker, &mut Who::Latest, direction);
+        lock(&self.waiting).put_waker(&mut waker, &mut Who::latest(), direction);
         // What it has displaced is dropped without the lock: it runs foreign code.
     }
 
@@ -256,35 +268,27 @@ impl<P: Poller> Slot<P> {
             .state
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
                 let state = State(word);
-                (state.tick() == ready.state.tick())
-                    .then(|| State::new(state.tick(), state.readiness().difference(refuted)).0)
+                (state.tick() == ready.state.tick()).then(|| state.without(refuted).0)
             });
     }
 
-    /// Delivers what the system said: step 1 and 2 of firing. Whom to wake is put into the batch,
-    /// which is woken in between where it is full.
+    /// Delivers what the system said: step 1 and 2 of firing. Whom to wake is put into the batch.
     pub(crate) fn fire(&self, readiness: Readiness, batch: &mut WakerBatch) {
         // Release: pairs with the acquire in `is_ready`.
         let _ = self
             .state
             .fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
-                let state = State(word);
-                Some(State::new(state.tick() + 1, state.readiness().union(readiness)).0)
+                Some(State(word).after(readiness).0)
             });
-        batch.make_room();
         let mut waiting = lock(&self.waiting);
         waiting.disarm(readiness);
-        let others = waiting.take_waiters(readiness, batch);
-        drop(waiting);
-        batch.push_all(others);
+        waiting.take_waiters(readiness, batch);
     }
 
     /// Wakes all who wait, whatever is ready: they will look for another reactor.
     pub(crate) fn wake_all(&self, batch: &mut WakerBatch) {
         let everything = Readiness::READABLE | Readiness::WRITABLE;
-        batch.make_room();
-        let others = lock(&self.waiting).take_waiters(everything, batch);
-        batch.push_all(others);
+        lock(&self.waiting).take_waiters(everything, batch);
     }
 
     /// True if there is somebody to wake.
@@ -297,9 +301,9 @@ impl<P: Poller> Slot<P> {
     }
 
     /// Takes a `ready` future off the list.
-    pub(crate) fn forget(&self, number: NonZeroU32) {
+    pub(crate) fn forget(&self, who: Who) {
         let mut waiting = lock(&self.waiting);
-        let waiter = waiting.take_waiter(number.get());
+        let waiter = waiting.take_waiter(who);
         drop(waiting);
         drop(waiter); // Without the lock: it runs foreign code.
     }
@@ -314,7 +318,7 @@ impl<P: Poller> Slot<P> {
             Label::Socket(socket) => unsafe { addresses(socket) },
             _ => (None, None),
         };
-        let last_turn = link.reactor.last_turn();
+        let last_turn = link.place.reactor.last_turn();
         for direction in [Direction::Read, Direction::Write] {
             for waiter in waiting.waiters(direction) {
                 let wait = Wait::Source {
@@ -334,54 +338,52 @@ impl<P: Poller> Slot<P> {
     pub(crate) fn deregister(&self, source: Source<'_>, fate: Fate) -> io::Result<()> {
         let mut batch = WakerBatch::new();
         let mut waiting = lock(&self.waiting);
-        let link = waiting.link.take();
+        let cut = waiting.link.take().map(|link| link.cut(source, fate));
         let everything = Readiness::READABLE | Readiness::WRITABLE;
-        let others = waiting.take_waiters(everything, &mut batch);
-        let deleted = link.map_or(Ok(()), |link| link.cut(source, fate));
+        waiting.take_waiters(everything, &mut batch);
         drop(waiting);
-        batch.push_all(others);
+        let deleted = cut.map_or(Ok(()), |(place, deleted)| {
+            place.vacate();
+            deleted
+        });
         batch.wake_all();
         deleted
     }
 
     /// Registers with `reactor`, and leaves the former one, unless somebody was faster.
     #[cold]
-    fn link<'a>(
-        slot: &'a Arc<Self>,
-        source: Source<'_>,
-        reactor: Arc<Reactor<P>>,
-    ) -> io::Result<MutexGuard<'a, Waiting<P>>> {
+    fn link(slot: &Arc<Self>, source: Source<'_>, reactor: Arc<Reactor<P>>) -> io::Result<()> {
+        // The table's lock comes before the slot's: a place is taken before, and given up after it.
+        let place = Place::take(reactor, slot);
         let mut waiting = lock(&slot.waiting);
-        if waiting.is_linked_to_driven() || waiting.is_linked_to(&reactor) {
-            return Ok(waiting);
+        if waiting.is_linked_to_driven() || waiting.is_linked_to(&place.reactor) {
+            drop(waiting);
+            place.vacate();
+            return Ok(());
         }
-        if let Some(link) = waiting.link.take() {
-            // A former reactor that has lost its queue cannot be told; its entry dies with it.
-            let _ = link.cut(source, Fate::StaysOpen);
-        }
-        let key = reactor.insert(Arc::clone(slot));
+        // A former reactor that has lost its queue cannot be told; its entry dies with it.
+        let former = waiting.link.take();
+        let former = former.map(|link| link.cut(source, Fate::StaysOpen).0);
+        let poller = place.reactor.poller();
         // SAFETY: the source is deleted, or abandoned, before it is closed: `Registration`, the only
         // caller with a real source, calls `deregister` before it drops or hands out what it owns.
-        let added = unsafe {
-            reactor
-                .poller()
-                .add(source, key, waiting.interest(), Trigger::Edge)
-        };
-        match added {
+        let added = unsafe { poller.add(source, place.key, waiting.interest(), Trigger::Edge) };
+        let (given_up, linked) = match added {
             Ok(ticket) => {
                 waiting.put_link(Link {
-                    reactor,
-                    key,
+                    place,
                     ticket,
                     label: source.label(),
                 });
-                Ok(waiting)
+                (None, Ok(()))
             }
-            Err(error) => {
-                reactor.remove(key);
-                Err(error)
-            }
+            Err(error) => (Some(place), Err(error)),
+        };
+        drop(waiting);
+        for place in former.into_iter().chain(given_up) {
+            place.vacate();
         }
+        linked
     }
 }
 
@@ -394,29 +396,48 @@ pub(crate) enum Fate {
     IsClosed,
 }
 
-/// The place of a slot in a reactor.
-struct Link<P: Poller> {
+/// Where a slot stands in the table of a reactor. An event that meets it there before it is linked, or
+/// after, is one too many, and does no harm.
+struct Place<P: Poller> {
     reactor: Arc<Reactor<P>>,
     key: Key,
+}
+
+impl<P: Poller> Place<P> {
+    /// The caller does not hold the slot's lock, here and below.
+    fn take(reactor: Arc<Reactor<P>>, slot: &Arc<Slot<P>>) -> Place<P> {
+        let key = reactor.insert(Arc::clone(slot));
+        Place { reactor, key }
+    }
+
+    fn vacate(self) {
+        self.reactor.remove(self.key);
+    }
+}
+
+/// A place, and what the poller knows of the source by its key.
+struct Link<P: Poller> {
+    place: Place<P>,
     ticket: P::Ticket,
     label: Label,
 }
 
 impl<P: Poller> Link<P> {
-    fn cut(self, source: Source<'_>, fate: Fate) -> io::Result<()> {
-        let poller = self.reactor.poller();
+    /// Parts from the poller. The place is given up when the slot's lock is.
+    fn cut(self, source: Source<'_>, fate: Fate) -> (Place<P>, io::Result<()>) {
+        let poller = self.place.reactor.poller();
         let deleted = match fate {
             Fate::StaysOpen => poller.delete(self.ticket, source),
             Fate::IsClosed => poller.abandon(self.ticket, source),
         };
-        self.reactor.remove(self.key);
-        deleted
+        (self.place, deleted)
     }
 }
 
 impl<P: Poller> std::fmt::Debug for Link<P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Link").field("key", &self.key).finish()
+        let key = &self.place.key;
+        f.debug_struct("Link").field("key", key).finish()
     }
 }
 
@@ -483,7 +504,7 @@ mod tests {
             let (mut cx, context) = (Context::from_waker(waker), || Ok(Arc::clone(&reactor)));
             Slot::poll_ready(&slot, &mut cx, who, Direction::Read, source, context)
         };
-        assert!(wait(Waker::noop(), &mut Who::Latest).is_pending());
+        assert!(wait(Waker::noop(), &mut Who::latest()).is_pending());
         // An event, and a would-block: the next wait has to arm.
         let event = Act::Ready(vec![(0, Readiness::READABLE)]);
         reactor.poller().then(event);
@@ -499,7 +520,7 @@ mod tests {
         // SAFETY: the functions may be called from any thread and any number of times, because all they
         // use is a shared `Witness`, which outlives the waker and, as is asserted below, its clone.
         let waker = unsafe { Waker::new(std::ptr::from_ref(&witness).cast(), &VTABLE) };
-        let waited = wait(&waker, &mut Who::OneOf(None));
+        let waited = wait(&waker, &mut Who::newcomer());
         assert!(
             matches!(waited, Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::OutOfMemory)
         );

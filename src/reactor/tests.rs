@@ -84,14 +84,14 @@ fn a_source_is_registered_at_its_first_would_block_and_only_then() {
     let reactor = stage::<false>();
     let slot = Guest(Slot::new(Interest::BOTH, Readiness::READABLE));
     let (counter, waker) = Counter::new();
-    let Poll::Ready(Ok(hope)) = poll(&slot, &reactor, &mut Who::Latest, Direction::Read, &waker)
+    let Poll::Ready(Ok(hope)) = poll(&slot, &reactor, &mut Who::latest(), Direction::Read, &waker)
     else {
         panic!("a new source is worth a try")
     };
     assert_eq!(reactor.poller().take_calls(), []);
     slot.clear_ready(hope);
-    assert!(poll(&slot, &reactor, &mut Who::Latest, Direction::Read, &waker).is_pending());
-    assert!(poll(&slot, &reactor, &mut Who::Latest, Direction::Read, &waker).is_pending());
+    assert!(poll(&slot, &reactor, &mut Who::latest(), Direction::Read, &waker).is_pending());
+    assert!(poll(&slot, &reactor, &mut Who::latest(), Direction::Read, &waker).is_pending());
     assert_eq!(
         reactor.poller().take_calls(),
         [Call::Add(0, Interest::BOTH)]
@@ -99,7 +99,7 @@ fn a_source_is_registered_at_its_first_would_block_and_only_then() {
 
     ready(&reactor, 0, Readiness::READABLE);
     assert_eq!(counter.count(), 1);
-    assert!(poll(&slot, &reactor, &mut Who::Latest, Direction::Read, &waker).is_ready());
+    assert!(poll(&slot, &reactor, &mut Who::latest(), Direction::Read, &waker).is_ready());
     slot.deregister(SOURCE, Fate::StaysOpen).unwrap();
     assert_eq!(
         reactor.poller().take_calls(),
@@ -116,13 +116,13 @@ fn the_latest_waker_is_kept_and_a_direction_wakes_its_own() {
     let (second, second_waker) = Counter::new();
     let (writer, writer_waker) = Counter::new();
     for waker in [&first_waker, &second_waker] {
-        assert!(poll(&slot, &reactor, &mut Who::Latest, Direction::Read, waker).is_pending());
+        assert!(poll(&slot, &reactor, &mut Who::latest(), Direction::Read, waker).is_pending());
     }
     assert!(
         poll(
             &slot,
             &reactor,
-            &mut Who::Latest,
+            &mut Who::latest(),
             Direction::Write,
             &writer_waker
         )
@@ -139,17 +139,15 @@ fn a05_every_waiter_of_a_crowd_is_woken() {
     let reactor = stage::<false>();
     let slot = blocked_slot();
     let mut crowd: Vec<_> = (0..100)
-        .map(|_| (Counter::new(), Who::OneOf(None)))
+        .map(|_| (Counter::new(), Who::newcomer()))
         .collect();
     for ((_, waker), who) in &mut crowd {
         for _ in 0..2 {
             assert!(poll(&slot, &reactor, who, Direction::Read, waker).is_pending());
         }
     }
-    let ((forgotten, _), Who::OneOf(Some(id))) = crowd.swap_remove(50) else {
-        panic!("a waiter has a number")
-    };
-    slot.forget(id);
+    let ((forgotten, _), who) = crowd.swap_remove(50);
+    slot.forget(who);
     ready(&reactor, 0, Readiness::READABLE);
     assert!(crowd.iter().all(|((counter, _), _)| counter.count() == 1));
     assert_eq!(forgotten.count(), 0);
@@ -160,7 +158,7 @@ fn rearm_follows_each_event_that_was_used_up() {
     let reactor = stage::<true>();
     let slot = blocked_slot();
     let waker = Waker::noop();
-    let read = || poll(&slot, &reactor, &mut Who::Latest, Direction::Read, waker);
+    let read = || poll(&slot, &reactor, &mut Who::latest(), Direction::Read, waker);
     assert!(read().is_pending());
     assert_eq!(
         reactor.poller().take_calls(),
@@ -189,11 +187,11 @@ fn a03_an_event_for_a_slot_that_left_wakes_nobody() {
     let reactor = stage::<false>();
     let (counter, waker) = Counter::new();
     let old = blocked_slot();
-    assert!(poll(&old, &reactor, &mut Who::Latest, Direction::Read, &waker).is_pending());
+    assert!(poll(&old, &reactor, &mut Who::latest(), Direction::Read, &waker).is_pending());
     old.deregister(SOURCE, Fate::StaysOpen).unwrap();
     assert_eq!(counter.count(), 1, "leaving wakes who waits");
     let new = blocked_slot();
-    assert!(poll(&new, &reactor, &mut Who::Latest, Direction::Read, &waker).is_pending());
+    assert!(poll(&new, &reactor, &mut Who::latest(), Direction::Read, &waker).is_pending());
     ready(&reactor, 0, Readiness::READABLE);
     assert_eq!((counter.count(), reactor.stale_events()), (1, 1));
     assert!(new.is_ready(Direction::Read).is_none());
@@ -210,7 +208,7 @@ fn a04_failed_add_no_leak() {
         poll(
             &slot,
             &reactor,
-            &mut Who::Latest,
+            &mut Who::latest(),
             Direction::Read,
             Waker::noop(),
         )
@@ -231,7 +229,7 @@ fn a02_wait_err_then_ok() {
     let reactor = stage::<false>();
     let slot = blocked_slot();
     let (counter, waker) = Counter::new();
-    assert!(poll(&slot, &reactor, &mut Who::Latest, Direction::Read, &waker).is_pending());
+    assert!(poll(&slot, &reactor, &mut Who::latest(), Direction::Read, &waker).is_pending());
     reactor.poller().then(Act::Fail(io::ErrorKind::OutOfMemory));
     assert_eq!(
         reactor.turn(None).unwrap_err().kind(),
@@ -246,8 +244,8 @@ fn whoever_waits_at_a_reactor_that_is_released_moves_to_the_next() {
     let (old, new) = (stage::<false>(), stage::<false>());
     let slot = blocked_slot();
     let (counter, waker) = Counter::new();
-    assert!(poll(&slot, &old, &mut Who::Latest, Direction::Read, &waker).is_pending());
-    assert!(poll(&slot, &new, &mut Who::Latest, Direction::Read, &waker).is_pending());
+    assert!(poll(&slot, &old, &mut Who::latest(), Direction::Read, &waker).is_pending());
+    assert!(poll(&slot, &new, &mut Who::latest(), Direction::Read, &waker).is_pending());
     assert_eq!(
         (old.len(), new.len()),
         (1, 0),
@@ -255,7 +253,7 @@ fn whoever_waits_at_a_reactor_that_is_released_moves_to_the_next() {
     );
     old.release();
     assert_eq!(counter.count(), 1);
-    assert!(poll(&slot, &new, &mut Who::Latest, Direction::Read, &waker).is_pending());
+    assert!(poll(&slot, &new, &mut Who::latest(), Direction::Read, &waker).is_pending());
     assert_eq!((old.len(), new.len()), (0, 1));
     ready(&new, 0, Readiness::READABLE);
     assert_eq!(counter.count(), 2);
@@ -276,7 +274,7 @@ fn a_source_joins_no_reactor_that_is_left() {
     let polled = Slot::poll_ready(
         &slot,
         &mut cx,
-        &mut Who::Latest,
+        &mut Who::latest(),
         Direction::Read,
         SOURCE,
         || {
@@ -286,7 +284,7 @@ fn a_source_joins_no_reactor_that_is_left() {
     );
     assert!(polled.is_pending());
     assert_eq!(counter.count(), 1, "it is to look again");
-    assert!(poll(&slot, &new, &mut Who::Latest, Direction::Read, &waker).is_pending());
+    assert!(poll(&slot, &new, &mut Who::latest(), Direction::Read, &waker).is_pending());
     assert_eq!((old.len(), new.len()), (0, 1));
 }
 
@@ -337,7 +335,7 @@ mod hostile {
                 poll(
                     &slot,
                     &self.reactor,
-                    &mut Who::Latest,
+                    &mut Who::latest(),
                     Direction::Read,
                     noop
                 )
@@ -395,9 +393,9 @@ fn a15_hostile_waker() {
         reactor.poller().take_calls();
         // Displace one by another, so that each function is called in each place.
         for waker in [Waker::noop(), &waker, &counting, &waker, &waker] {
-            assert!(poll(&slot, &reactor, &mut Who::Latest, Direction::Read, waker).is_pending());
+            assert!(poll(&slot, &reactor, &mut Who::latest(), Direction::Read, waker).is_pending());
         }
-        let mut who = Who::OneOf(None);
+        let mut who = Who::newcomer();
         assert!(poll(&slot, &reactor, &mut who, Direction::Read, &waker).is_pending());
         assert!(poll(&slot, &reactor, &mut who, Direction::Read, &counting).is_pending());
         let calls = reactor.poller().take_calls();

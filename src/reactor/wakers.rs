@@ -3,8 +3,8 @@
 //! A waker is foreign code: it may poll its task on the spot, take locks of its own, start or drop
 //! timers and registrations of ours, or panic. So none is ever woken, cloned or dropped under a
 //! lock of the reactor (`a15_hostile_waker`). Who holds a lock moves what is to be woken into a
-//! [`WakerBatch`], lets go of the lock, and calls [`WakerBatch::wake_all`]; if the batch was too
-//! small, it goes round again.
+//! [`WakerBatch`], lets go of the lock, and calls [`WakerBatch::wake_all`]; who would hold the lock for
+//! long asks whether the batch [is full](WakerBatch::is_full), and goes round again.
 //!
 //! A waker that has entered a batch will be woken, whatever happens to its neighbours: each panic
 //! ends at its own waker, and a batch that is dropped while another panic unwinds wakes first. That
@@ -16,11 +16,11 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
-/// The most wakers that one batch holds: half a kibibyte, and a lock taken again for every 32 wakes,
-/// which is lost in what the wakes cost.
+/// How many wakers make a batch full: half a kibibyte, and a lock taken again for every 32 wakes, which
+/// is lost in what the wakes cost.
 const BATCH_MAX: usize = 32;
 
-/// A bounded number of wakers, in order. One that is used again allocates no more.
+/// Wakers, in order. One that is used again allocates no more.
 #[derive(Debug, Default)]
 pub(crate) struct WakerBatch {
     wakers: Vec<Waker>,
@@ -40,41 +40,23 @@ impl WakerBatch {
         self.wakers.is_empty()
     }
 
-    /// Adds a waker behind the others. The caller has asked [`is_full`](WakerBatch::is_full), or called
-    /// [`make_room`](WakerBatch::make_room).
+    /// Adds a waker behind the others. There is always room.
     pub(crate) fn push(&mut self, waker: Waker) {
         self.wakers.push(waker);
-    }
-
-    /// Wakes what is there, if there is no room for one waker of each direction of a source. The caller
-    /// holds no lock.
-    pub(crate) fn make_room(&mut self) {
-        if self.wakers.len() > BATCH_MAX - 2 {
-            self.wake_all();
-        }
-    }
-
-    /// Adds wakers, and wakes in between where it is full. The caller holds no lock.
-    #[inline]
-    pub(crate) fn push_all(&mut self, wakers: Vec<Waker>) {
-        if !wakers.is_empty() {
-            self.push_many(wakers);
-        }
-    }
-
-    #[cold]
-    fn push_many(&mut self, wakers: Vec<Waker>) {
-        for waker in wakers {
-            self.make_room();
-            self.push(waker);
-        }
     }
 
     /// Wakes them all, in the order in which they came. The caller holds no lock.
     ///
     /// A panic of a waker goes no further than this: the panic hook has reported it, and neither
     /// the other wakers nor the thread that happens to turn the reactor have any part in it.
+    #[inline]
     pub(crate) fn wake_all(&mut self) {
+        if !self.wakers.is_empty() {
+            self.wake_some();
+        }
+    }
+
+    fn wake_some(&mut self) {
         let mut wakers = self.wakers.drain(..);
         let mut wake_the_rest = || wakers.by_ref().for_each(Waker::wake);
         while let Err(payload) = catch_unwind(AssertUnwindSafe(&mut wake_the_rest)) {

@@ -186,12 +186,10 @@ impl State {
             // Acquire: pairs with the wakes that left `AGAIN`.
             word = self.0.fetch_and(!AGAIN, Ordering::Acquire);
         }
-        if word & COMPLETE != 0 {
-            Start::Bury
-        } else if word & CANCELLED != 0 {
-            Start::Cancel
-        } else {
-            Start::Poll
+        match word & (COMPLETE | CANCELLED) {
+            0 => Start::Poll,
+            CANCELLED => Start::Cancel,
+            _ => Start::Bury,
         }
     }
 

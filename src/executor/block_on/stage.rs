@@ -51,7 +51,7 @@ async fn readable(reactor: &Stage) {
         Slot::poll_ready(
             &slot,
             cx,
-            &mut Who::Latest,
+            &mut Who::latest(),
             Direction::Read,
             SOURCE,
             context,

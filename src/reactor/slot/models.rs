@@ -100,7 +100,7 @@ impl<const NEEDS_REARM: bool> Scene<NEEDS_REARM> {
             is_full: Mutex::new(false),
             written: AtomicUsize::new(0),
         });
-        let polled = scene.poll(&mut Who::OneOf(None), Waker::noop());
+        let polled = scene.poll(&mut Who::newcomer(), Waker::noop());
         assert!(polled.is_pending());
         scene
     }
@@ -153,7 +153,7 @@ fn loom_slot_wait_vs_fire() {
         let copy = Arc::clone(&scene);
         let waiting = spawn(move || {
             let (bell, waker) = Bell::new();
-            while copy.poll(&mut Who::Latest, &waker).is_pending() {
+            while copy.poll(&mut Who::latest(), &waker).is_pending() {
                 bell.wait();
             }
             // Relaxed: the slot has to make it visible.
@@ -190,7 +190,7 @@ fn clear_vs_fire<const NEEDS_REARM: bool>() {
         let scene = Scene::<NEEDS_REARM>::new();
         scene.fire();
         let copy = Arc::clone(&scene);
-        let reading = spawn(move || copy.read(Who::Latest));
+        let reading = spawn(move || copy.read(Who::latest()));
         scene.fill();
         reading.join().unwrap();
         scene.leave();
@@ -216,9 +216,9 @@ fn loom_slot_arm_vs_fire() {
         let copy = Arc::clone(&scene);
         let waiting = spawn(move || {
             let (bell, waker) = Bell::new();
-            if let Poll::Ready(ready) = copy.poll(&mut Who::Latest, &waker) {
+            if let Poll::Ready(ready) = copy.poll(&mut Who::latest(), &waker) {
                 copy.slot.clear_ready(ready);
-                if copy.poll(&mut Who::Latest, &waker).is_ready() {
+                if copy.poll(&mut Who::latest(), &waker).is_ready() {
                     return None;
                 }
             }
@@ -238,7 +238,7 @@ fn loom_slot_arm_vs_fire() {
 fn loom_slot_two_wait_vs_fire() {
     model(FEW_PREEMPTIONS_MAX, || {
         let scene = Scene::<false>::new();
-        let reading = [Who::Latest, Who::OneOf(None)].map(|who| {
+        let reading = [Who::latest(), Who::newcomer()].map(|who| {
             let copy = Arc::clone(&scene);
             spawn(move || copy.read(who))
         });
@@ -268,11 +268,11 @@ fn wait_vs_release(is_linked: bool) {
             }
         };
         if is_linked {
-            assert!(poll(&mut Who::OneOf(None), Waker::noop()).is_pending());
+            assert!(poll(&mut Who::newcomer(), Waker::noop()).is_pending());
         }
         let waiting = spawn(move || {
             let (bell, waker) = Bell::new();
-            assert!(poll(&mut Who::Latest, &waker).is_pending());
+            assert!(poll(&mut Who::latest(), &waker).is_pending());
             bell
         });
         reactors[0].release();
@@ -300,16 +300,13 @@ fn loom_slot_deregister_vs_fire_vs_forget() {
     model(FEW_PREEMPTIONS_MAX, || {
         let scene = Scene::<false>::new();
         let (bell, waker) = Bell::new();
-        let mut who = Who::OneOf(None);
+        let mut who = Who::newcomer();
         assert!(scene.poll(&mut who, &waker).is_pending());
-        assert!(scene.poll(&mut Who::Latest, &waker).is_pending());
+        assert!(scene.poll(&mut Who::latest(), &waker).is_pending());
         drop(waker);
         let forgetting = {
             let scene = Arc::clone(&scene);
-            let Who::OneOf(Some(id)) = who else {
-                unreachable!("it waits")
-            };
-            spawn(move || scene.slot.forget(id))
+            spawn(move || scene.slot.forget(who))
         };
         let firing = {
             let scene = Arc::clone(&scene);

@@ -6,7 +6,6 @@
 
 use std::io;
 use std::mem;
-use std::num::NonZeroU32;
 use std::task::Waker;
 
 use super::{Direction, Link, Who};
@@ -36,8 +35,7 @@ pub(super) struct Waiting<P: Poller> {
 #[derive(Debug)]
 pub(super) struct Waiter {
     pub(super) waker: Waker,
-    /// That of a `ready` future, or 0 for the latest `poll_ready`.
-    number: u32,
+    who: Who,
     /// By the clock of the reactor's turns, in units of [`SINCE_UNIT_BITS`].
     since: u32,
 }
@@ -47,13 +45,20 @@ const SINCE_UNIT_BITS: u32 = 24;
 
 const DIRECTIONS: [Direction; 2] = [Direction::Read, Direction::Write];
 
+fn place_in_crowd(direction: Direction) -> usize {
+    match direction {
+        Direction::Read => 0,
+        Direction::Write => 1,
+    }
+}
+
 impl<P: Poller> Waiting<P> {
     pub(super) fn new(interest: Interest) -> Waiting<P> {
         Waiting {
             link: None,
             first: None,
             crowd: None,
-            last_number: 0,
+            last_number: Who::newcomer().0,
             first_direction: Direction::Read,
             interest,
             armed: Interest::NONE,
@@ -67,13 +72,13 @@ impl<P: Poller> Waiting<P> {
     pub(super) fn is_linked_to_driven(&self) -> bool {
         self.link
             .as_ref()
-            .is_some_and(|link| link.reactor.is_driven())
+            .is_some_and(|link| link.place.reactor.is_driven())
     }
 
     pub(super) fn is_linked_to(&self, reactor: &Arc<Reactor<P>>) -> bool {
         self.link
             .as_ref()
-            .is_some_and(|link| Arc::ptr_eq(&link.reactor, reactor))
+            .is_some_and(|link| Arc::ptr_eq(&link.place.reactor, reactor))
     }
 
     /// A source that has just been added: its poller owes us an event for all of the interest.
@@ -87,7 +92,7 @@ impl<P: Poller> Waiting<P> {
         let first = self.first.iter();
         let first = first.filter(move |_| self.first_direction == direction);
         let crowd = self.crowd.iter();
-        first.chain(crowd.flat_map(move |crowd| &crowd[direction as usize]))
+        first.chain(crowd.flat_map(move |crowd| &crowd[place_in_crowd(direction)]))
     }
 
     /// Leaves a waker in its place, and in exchange the one that was there before, of the same who. If
@@ -99,9 +104,7 @@ impl<P: Poller> Waiting<P> {
         who: &mut Who,
         direction: Direction,
     ) {
-        // A `ready` future that waits for the first time, or again after it was woken, has none here.
-        let is_new = who.number().is_none();
-        if self.first.is_none() && (is_new || self.crowd.is_none()) {
+        if self.first.is_none() && (who.is_newcomer() || self.crowd.is_none()) {
             self.first_direction = direction;
             self.first = waker.take().map(|waker| self.waiter(waker, who));
         } else {
@@ -112,10 +115,10 @@ impl<P: Poller> Waiting<P> {
     #[cold]
     fn put_among_others(&mut self, waker: &mut Option<Waker>, who: &mut Who, direction: Direction) {
         let Some(new) = waker.take() else { return };
-        let is_new = who.number().is_none();
+        let is_new = who.is_newcomer();
         let waiter = self.waiter(new, who);
         if !is_new {
-            if let Some(known) = self.find(waiter.number, direction) {
+            if let Some(known) = self.find(waiter.who, direction) {
                 *waker = Some(if known.waker.will_wake(&waiter.waker) {
                     waiter.waker
                 } else {
@@ -129,40 +132,39 @@ impl<P: Poller> Waiting<P> {
             self.first = Some(waiter);
         } else {
             let crowd = self.crowd.get_or_insert_default();
-            crowd[direction as usize].push(waiter);
+            crowd[place_in_crowd(direction)].push(waiter);
         }
     }
 
-    fn find(&mut self, number: u32, direction: Direction) -> Option<&mut Waiter> {
+    fn find(&mut self, who: Who, direction: Direction) -> Option<&mut Waiter> {
         let first = self.first.iter_mut();
         let first = first.filter(|_| self.first_direction == direction);
         let crowd = self.crowd.iter_mut();
-        let crowd = crowd.flat_map(|crowd| &mut crowd[direction as usize]);
-        first.chain(crowd).find(|waiter| waiter.number == number)
+        let crowd = crowd.flat_map(|crowd| &mut crowd[place_in_crowd(direction)]);
+        first.chain(crowd).find(|waiter| waiter.who == who)
     }
 
     fn waiter(&mut self, waker: Waker, who: &mut Who) -> Waiter {
         let link = self.link.as_ref();
-        let last_turn = link.map_or(0, |link| link.reactor.last_turn());
+        let last_turn = link.map_or(0, |link| link.place.reactor.last_turn());
+        if who.is_newcomer() {
+            *who = self.next_who();
+        }
         Waiter {
             waker,
-            number: self.number(who),
+            who: *who,
             since: (last_turn >> SINCE_UNIT_BITS) as u32,
         }
     }
 
-    /// A future gets its number when it has to wait for the first time.
-    fn number(&mut self, who: &mut Who) -> u32 {
-        let Who::OneOf(number) = who else { return 0 };
-        let number = number.get_or_insert_with(|| {
-            self.last_number = self.last_number.checked_add(1).unwrap_or(1);
-            NonZeroU32::new(self.last_number).unwrap_or(NonZeroU32::MIN)
-        });
-        number.get()
+    fn next_who(&mut self) -> Who {
+        let next = self.last_number.checked_add(1);
+        self.last_number = next.unwrap_or(Who::newcomer().0 + 1);
+        Who(self.last_number)
     }
 
-    pub(super) fn take_waiter(&mut self, number: u32) -> Option<Waiter> {
-        let is_it = |waiter: &Waiter| waiter.number == number;
+    pub(super) fn take_waiter(&mut self, who: Who) -> Option<Waiter> {
+        let is_it = |waiter: &Waiter| waiter.who == who;
         if self.first.as_ref().is_some_and(is_it) {
             return self.first.take();
         }
@@ -183,7 +185,8 @@ impl<P: Poller> Waiting<P> {
         };
         let wanted = direction.part_of(self.interest);
         if !self.armed.contains(wanted) {
-            link.reactor.poller().rearm(&link.ticket, wanted)?;
+            let poller = link.place.reactor.poller();
+            poller.rearm(&link.ticket, wanted)?;
             self.armed |= wanted;
         }
         Ok(())
@@ -201,37 +204,28 @@ impl<P: Poller> Waiting<P> {
         }
     }
 
-    /// Takes the wakers of those whose direction is ready: the first one into the batch, which has
-    /// room for it, and answers the others.
+    /// Takes the wakers of those whose direction is ready.
     #[inline]
-    #[must_use]
-    pub(super) fn take_waiters(
-        &mut self,
-        readiness: Readiness,
-        batch: &mut WakerBatch,
-    ) -> Vec<Waker> {
+    pub(super) fn take_waiters(&mut self, readiness: Readiness, batch: &mut WakerBatch) {
         if readiness.intersects(self.first_direction.readiness()) {
             if let Some(waiter) = self.first.take() {
                 batch.push(waiter.waker);
             }
         }
-        match &mut self.crowd {
-            None => Vec::new(),
-            Some(crowd) => take_crowd(crowd, readiness),
+        if let Some(crowd) = &mut self.crowd {
+            take_crowd(crowd, readiness, batch);
         }
     }
 }
 
 #[cold]
-fn take_crowd(crowd: &mut [Vec<Waiter>; 2], readiness: Readiness) -> Vec<Waker> {
-    let mut wakers = Vec::new();
+fn take_crowd(crowd: &mut [Vec<Waiter>; 2], readiness: Readiness, batch: &mut WakerBatch) {
     for direction in DIRECTIONS {
         if readiness.intersects(direction.readiness()) {
-            let waiters = crowd[direction as usize].drain(..);
-            wakers.extend(waiters.map(|waiter| waiter.waker));
+            let waiters = crowd[place_in_crowd(direction)].drain(..);
+            waiters.for_each(|waiter| batch.push(waiter.waker));
         }
     }
-    wakers
 }
 
 impl Waiter {

@@ -106,7 +106,7 @@ impl Stage {
         let polled = Slot::poll_ready(
             &slot,
             &mut Context::from_waker(&waker),
-            &mut Who::Latest,
+            &mut Who::latest(),
             Direction::Read,
             SOURCE,
             || Ok(Arc::clone(&self.reactor)),

@@ -100,6 +100,10 @@ const UNSAFE: &[(&str, &str)] = &[
         "stands for such calls in tests",
     ),
     ("src/poller/iocp/resume.rs", "the system calls it back"),
+    (
+        "src/reactor/registration.rs",
+        "takes apart what has a destructor",
+    ),
     ("src/reactor/slot.rs", "keeps the promise of `Poller::add`"),
     ("src/reactor/timers.rs", "timers lie in their futures"),
     ("src/reactor/timers/list.rs", "links that lie in the timers"),

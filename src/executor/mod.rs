@@ -2,7 +2,8 @@
 //!
 //! * `block_on`: the loop of one thread. `local`: its tasks, and where wakes from other threads
 //!   arrive. `queue`: the lists both are made of.
-//! * `sleep`: how a thread goes to sleep in its reactor without missing a wake.
+//! * `sleep`: how a thread goes to sleep in its reactor without missing a wake. `spin`: whether to look
+//!   for one a little longer before.
 //! * `runtime`: many threads. `worker`: the loop of each; `crew`: what they share.
 //! * `blocking`: threads for what blocks. `join_set`: what the sets of tasks spawn.
 
@@ -18,6 +19,7 @@ pub(crate) mod queue;
 #[cfg(feature = "rt-multi-thread")]
 pub mod runtime;
 mod sleep;
+mod spin;
 #[cfg(test)]
 #[cfg_attr(not(ekio_loom), allow(dead_code))] // The models use all of it.
 mod testing;

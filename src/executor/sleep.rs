@@ -6,6 +6,8 @@
 //!
 //! # To sleep
 //!
+//! 0. Look for a while, if it is worth it ([`spin`](super::spin)): who finds something turns without
+//!    waiting, and nobody has to notify him.
 //! 1. Set `is_asleep`.
 //! 2. `fence(SeqCst)`.
 //! 3. Look wherever others leave work.
@@ -30,6 +32,7 @@
 use std::time::Duration;
 use std::{fmt, io};
 
+use super::spin::Spin;
 use crate::reactor::Reactor;
 use crate::sync::atomic::{AtomicBool, Ordering, fence};
 use crate::sync::{Arc, Mutex, lock};
@@ -72,6 +75,7 @@ impl Turn for Arc<Reactor> {
 #[derive(Default)]
 pub(crate) struct Sleep {
     is_asleep: AtomicBool,
+    spin: Spin,
     /// Whom to notify. Taken by who rouses, and when the worker changes.
     reactor: Mutex<Option<Box<dyn Turn>>>,
 }
@@ -87,9 +91,12 @@ impl Sleep {
     /// turn is a short one, so that whoever keeps sending it cannot keep the reactor from its turns.
     pub(crate) fn sleep<R>(
         &self,
-        look: impl FnOnce() -> bool,
+        look: impl Fn() -> bool,
         turn: impl FnOnce(Option<Duration>) -> R,
     ) -> R {
+        if self.spin.finds(&look) {
+            return turn(Some(Duration::ZERO));
+        }
         // AcqRel, here and at the end: pairs with the swap in `rouse`, whose next step is to lock the
         // reactor. Swaps rather than stores, so that every change lies behind the one before it.
         self.is_asleep.swap(true, Ordering::AcqRel);
@@ -97,7 +104,8 @@ impl Sleep {
         fence(Ordering::SeqCst);
         let limit = if look() { Some(Duration::ZERO) } else { None };
         let turned = turn(limit);
-        self.is_asleep.swap(false, Ordering::AcqRel);
+        let was_roused = !self.is_asleep.swap(false, Ordering::AcqRel);
+        self.spin.note_end(was_roused);
         turned
     }
 
@@ -119,5 +127,26 @@ impl fmt::Debug for Sleep {
         f.debug_struct("Sleep")
             .field("is_asleep", &self.is_asleep)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(ekio_loom)))]
+mod tests {
+    use super::*;
+    use crate::executor::testing::Couch;
+
+    #[test]
+    fn who_finds_something_before_it_sleeps_is_not_notified() {
+        let couch = Couch::new();
+        let sleep = Sleep::default();
+        sleep.set_reactor(Some(Box::new(couch.clone())));
+        sleep.sleep(|| false, |_| sleep.rouse());
+        assert_eq!(couch.notifications(), 1);
+        let turn = |limit| {
+            assert_eq!(limit, Some(Duration::ZERO));
+            sleep.rouse();
+        };
+        sleep.sleep(|| true, turn);
+        assert_eq!(couch.notifications(), 1);
     }
 }

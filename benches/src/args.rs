@@ -109,7 +109,7 @@ ekio beside its peers, in one run.
 A LOAD is one of those below, the beginning of some (`echo` is each `echo-...`), or `all`.
 
     --short          for a glance: all loads of all peers end within five minutes
-    --rounds N       how often each peer has its turn (7, or once where a figure does not vary)
+    --rounds N       how often each peer has its turn (7, 21 for a server, once where a figure does not vary)
     --peers a,b      only these peers
     --write          writes benches/RESULTS.md, the plots and the samples; what is on file of other
                      loads stays. Without a LOAD, writes the report anew of what is on file

@@ -107,7 +107,11 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            cases: if cfg!(miri) { 16 } else { 256 },
+            ..Default::default()
+        })]
 
         /// Row a19 of the pitfalls: converted time is never less than what was asked for (or it is
         /// saturated), and never zero for more than nothing.

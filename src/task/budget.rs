@@ -22,7 +22,7 @@ const PER_RUN: u32 = 128;
 
 /// How often one is refused before there is another. More than a task polls futures in one run, and
 /// less than a millisecond of a loop that does nothing else.
-const REFUSALS_MAX: u32 = 8 * 1024;
+const REFUSALS_MAX: u32 = if cfg!(miri) { 64 } else { 8 * 1024 };
 
 /// Outside of ekio's executor nobody refills, so nobody is limited.
 const UNLIMITED: u32 = u32::MAX;

@@ -2,7 +2,7 @@
 
 use super::echo::{BUFFER, WARM_UP};
 use super::traffic::{FIGURES, measure};
-use super::{Load, ROUNDS};
+use super::{Load, ROUNDS_OF_SERVERS};
 use crate::generator::{Extent, Plan, Traffic};
 use crate::server::{Service, Setup};
 
@@ -29,5 +29,5 @@ pub const LOADS: &[Load] = &[Load {
         };
         measure(peer, SETUP, plan)
     },
-    rounds: ROUNDS,
+    rounds: ROUNDS_OF_SERVERS,
 }];

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use super::traffic::{FIGURES, measure};
-use super::{Effort, Load, ROUNDS};
+use super::{Effort, Load, ROUNDS_OF_SERVERS};
 use crate::generator::{Extent, Plan, Traffic};
 use crate::meter::Figures;
 use crate::peers::Peer;
@@ -55,7 +55,7 @@ const fn load(
         figures: FIGURES,
         can: |peer| peer.echo.is_some(),
         run,
-        rounds: ROUNDS,
+        rounds: ROUNDS_OF_SERVERS,
     }
 }
 

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::echo::WARM_UP;
-use super::{Effort, Figure, Load, ROUNDS};
+use super::{Effort, Figure, Load, ROUNDS_OF_SERVERS};
 use crate::children::figures_of_plan;
 use crate::generator::{Extent, Plan, Traffic};
 use crate::meter::Figures;
@@ -34,7 +34,7 @@ pub const LOADS: &[Load] = &[
         figures: FIGURES,
         can: |peer| peer.http.is_some(),
         run: |peer, effort| hello(peer, Service::Http, effort),
-        rounds: ROUNDS,
+        rounds: ROUNDS_OF_SERVERS,
     },
     Load {
         name: "hyper",
@@ -42,7 +42,7 @@ pub const LOADS: &[Load] = &[
         figures: FIGURES,
         can: |peer| peer.hyper.is_some(),
         run: |peer, effort| hello(peer, Service::Hyper, effort),
-        rounds: ROUNDS,
+        rounds: ROUNDS_OF_SERVERS,
     },
 ];
 

@@ -46,6 +46,10 @@ pub fn work_named(name: &str) -> Option<&'static Work> {
 /// How often each peer has its turn with a load whose figures are times.
 const ROUNDS: usize = 7;
 
+/// Those of a load that is time-bound. A machine's mood may change within seconds: many short turns put
+/// the peers of a round into the same one, which few long ones would not.
+const ROUNDS_OF_SERVERS: usize = 3 * ROUNDS;
+
 /// A thing to be measured.
 pub struct Load {
     /// As the command line and the report call it, such as `echo-64`.
@@ -92,7 +96,7 @@ impl Effort {
     /// How long a server is kept busy while it is measured.
     fn time(self) -> Duration {
         match self {
-            Effort::Whole => Duration::from_secs(2),
+            Effort::Whole => Duration::from_millis(600),
             Effort::Short => Duration::from_millis(400),
         }
     }

@@ -111,7 +111,7 @@ fn a_call_that_is_aborted_in_the_queue_never_begins() {
 /// Threads give up waiting while calls come: each call is done, and all the threads end.
 #[test]
 fn calls_race_with_threads_that_end() {
-    let rounds = if cfg!(miri) { 20 } else { 2_000 };
+    let rounds = if cfg!(miri) { 8 } else { 2_000 };
     for idle_max in [Duration::ZERO, Duration::from_micros(30)] {
         let pool = Pool::new(2, idle_max, start_thread);
         for round in 0..rounds {

@@ -13,6 +13,9 @@ use crate::task::yield_now;
 
 const ROUNDS: usize = if cfg!(miri) { 2 } else { 20 };
 
+/// A few of many tasks.
+const TASKS: usize = if cfg!(miri) { 10 } else { 100 };
+
 /// A couch that breaks down when it is told to.
 #[derive(Clone, Default)]
 struct Bed {
@@ -141,7 +144,7 @@ fn a_crew_is_clean_when_it_is_given_back() {
 fn a_queue_that_fails_takes_its_worker_alone() {
     for round in 0..ROUNDS {
         let stage = Stage::start(4);
-        let tasks: Vec<_> = (0..100).map(|_| stage.spawn(yield_now())).collect();
+        let tasks: Vec<_> = (0..TASKS).map(|_| stage.spawn(yield_now())).collect();
         if round % 2 == 0 {
             // For all to sleep.
             while stage.crew.idle.asleep() < 4 {
@@ -150,7 +153,7 @@ fn a_queue_that_fails_takes_its_worker_alone() {
         }
         stage.beds[round % 4].break_down();
         stage.beds[(round + 1) % 4].break_down();
-        let more: Vec<_> = (0..100).map(|_| stage.spawn(yield_now())).collect();
+        let more: Vec<_> = (0..TASKS).map(|_| stage.spawn(yield_now())).collect();
         for task in tasks.iter().chain(&more) {
             while !task.is_finished() {
                 thread::yield_now();
@@ -175,10 +178,10 @@ fn if_all_queues_fail_all_tasks_are_cancelled() {
         stage.spawn(async move {
             beds.iter().for_each(Bed::break_down);
             // They are in the ring, and the first link in `next`, when the queue fails.
-            for _ in 0..100 * round {
+            for _ in 0..TASKS * round {
                 spawn_link(crew, tenancy, 0, &all);
             }
-            spawn_link(crew, tenancy, 200, &all);
+            spawn_link(crew, tenancy, 2 * TASKS, &all);
         });
         stage.join();
         let links = mem::take(&mut *lock(&links));

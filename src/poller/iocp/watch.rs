@@ -469,12 +469,12 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig {
             failure_persistence: None,
-            cases: if cfg!(miri) { 8 } else { 2_000 },
+            cases: if cfg!(miri) { 2 } else { 2_000 },
             ..Default::default()
         })]
 
         #[test]
-        fn the_contract_holds_whatever_happens(acts in prop::collection::vec(act(), 0..60)) {
+        fn the_contract_holds_whatever_happens(acts in prop::collection::vec(act(), 0..if cfg!(miri) { 20 } else { 60 })) {
             let mut world = World::new();
             for act in acts {
                 match act {

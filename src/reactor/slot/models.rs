@@ -294,6 +294,35 @@ fn loom_slot_wait_vs_release() {
     wait_vs_release(true);
 }
 
+/// A slot moves to another reactor while the former one has an event for it. (Who fires has the table's
+/// lock, and comes for the slot's.)
+#[test]
+fn loom_slot_move_vs_fire() {
+    model(PREEMPTIONS_MAX, || {
+        let scene = Scene::<false>::new();
+        scene.reactor.release();
+        let new = stage::<false>();
+        let copy = Arc::clone(&scene);
+        let moving = spawn(move || {
+            let (bell, waker) = Bell::new();
+            let mut cx = Context::from_waker(&waker);
+            let context = || Ok(Arc::clone(&new));
+            let mut who = Who::latest();
+            let direction = Direction::Read;
+            let waits = Slot::poll_ready(&copy.slot, &mut cx, &mut who, direction, SOURCE, context)
+                .is_pending();
+            waits.then_some(bell)
+        });
+        scene.fire();
+        if let Some(bell) = moving.join().unwrap() {
+            assert!(lock(&scene.slot.waiting).is_linked_to_driven());
+            let is_ready = scene.slot.is_ready(Direction::Read).is_some();
+            assert_eq!(bell.is_rung(), is_ready);
+        }
+        scene.leave();
+    });
+}
+
 /// A slot leaves while an event for it comes, and one of the crowd forgets it.
 #[test]
 fn loom_slot_deregister_vs_fire_vs_forget() {

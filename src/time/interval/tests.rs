@@ -121,7 +121,7 @@ fn the_end_of_time() {
 proptest! {
     #![proptest_config(ProptestConfig {
         failure_persistence: None,
-        cases: if cfg!(miri) { 16 } else { 1_000 },
+        cases: if cfg!(miri) { 4 } else { 1_000 },
         ..Default::default()
     })]
 

@@ -25,13 +25,14 @@ use std::{env, process::Command};
 const POLLERS: [&str; 4] = ["epoll", "kqueue", "poll", "iocp"];
 
 /// Nouns that can be taken away by `--cfg ekio_no_<noun>`.
-const FALLBACKS: [&str; 6] = [
+const FALLBACKS: [&str; 7] = [
     "pwait2",
     "ppoll",
     "pidfd",
     "eventfd",
     "evfilt_user",
     "wait_packets",
+    "task_reuse",
 ];
 
 /// Nouns for which tests have a stand-in, put in the system's place by `--cfg ekio_stand_in_<noun>`.
@@ -184,6 +185,8 @@ impl Target {
             }
         }
         nouns.extend(self.is_windows.then_some("wait_packets"));
+        // Miri would not see what is used after it was freed.
+        nouns.extend((!self.is_miri).then_some("task_reuse"));
         let plain_linux = self.os == "linux";
         if self.is_linux() || self.is_apple() || self.is_bsd() {
             nouns.push("reuseport");
@@ -194,9 +197,7 @@ impl Target {
         if self.is_apple() {
             nouns.push("local_peerpid");
         }
-        if self.os == "android" {
-            nouns.push("std_os_android");
-        }
+        nouns.extend((self.os == "android").then_some("std_os_android"));
         if self.is_linux() {
             nouns.extend(["abstract_names", "coarse_clock", "so_peercred"]);
             nouns.extend(["eventfd", "pipe2", "sock_cloexec", "msg_nosignal"]);

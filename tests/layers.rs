@@ -118,6 +118,7 @@ const UNSAFE: &[(&str, &str)] = &[
     ("src/time/sleep.rs", "a timer is pinned in it"),
     ("src/time/timeout.rs", "pins its parts by hand"),
     ("src/task/raw.rs", "the memory of a task"),
+    ("src/task/spare.rs", "memory for tasks"),
     ("src/task/abort.rs", "one of the owners of a task's memory"),
     ("src/task/budget.rs", "pins its part by hand"),
     ("src/task/join.rs", "one of the owners of a task's memory"),

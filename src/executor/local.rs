@@ -41,6 +41,7 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, StaticMutex, lock, lock_static, per_thread};
 use crate::task::JoinHandle;
 use crate::task::raw::{self, Ran, Runnable, Schedule};
+use crate::task::spare::Keeping;
 
 per_thread! {
     /// The `Local` in whose scope this thread is, or null.
@@ -97,7 +98,10 @@ impl Local {
         debug_assert!(!Local::is_inside());
         self.home.open(reactor);
         CURRENT.with(|current| current.set(self));
-        Scope { local: self }
+        Scope {
+            local: self,
+            _keeping: Keeping::begin(),
+        }
     }
 
     pub(crate) fn spawn<F>(
@@ -189,6 +193,8 @@ impl Local {
 #[derive(Debug)]
 pub(crate) struct Scope<'a> {
     local: &'a Local,
+    /// Ends behind all tasks.
+    _keeping: Keeping,
 }
 
 impl Drop for Scope<'_> {

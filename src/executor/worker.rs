@@ -30,6 +30,7 @@ use crate::reactor::budget;
 use crate::sync::atomic::Ordering;
 use crate::sync::{per_thread, thread};
 use crate::task::raw::{Ran, Runnable};
+use crate::task::spare::Keeping;
 
 /// The most runs between two turns; see the loop of `block_on`.
 const RUNS_PER_TURN: u32 = 61;
@@ -131,6 +132,7 @@ impl Worker {
         Current {
             worker: self,
             former: CURRENT.with(|current| current.replace(self)),
+            _keeping: Keeping::begin(),
         }
     }
 
@@ -453,6 +455,7 @@ impl Worker {
 pub(super) struct Current<'a> {
     worker: &'a Worker,
     former: *const Worker,
+    _keeping: Keeping,
 }
 
 impl Drop for Current<'_> {

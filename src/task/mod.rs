@@ -7,6 +7,7 @@
 //! * `state`: the one atomic word, its picture, and the rules that everything else obeys.
 //! * `raw`: the memory, the vtable, the `Waker`, and `Runnable`, the right to run
 //!   a task once.
+//! * `spare`: the memory of tasks that have ended, for those that begin.
 //! * `join`: [`JoinHandle`] and [`JoinError`]. `joiner`: where the handle's waker lies. `abort`: [`AbortHandle`], which knows of no output.
 //! * `join_set`: [`JoinSet`], many tasks joined as one.
 //! * `budget`: how much a task may do in one run. What counts is one floor up, in the leaf futures.
@@ -19,6 +20,7 @@ mod joiner;
 #[cfg(all(test, ekio_loom))]
 mod models;
 pub(crate) mod raw;
+pub(crate) mod spare;
 mod state;
 #[cfg(all(test, ekio_loom))]
 mod testing;

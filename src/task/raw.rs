@@ -20,6 +20,7 @@
 //! A panic never leaves this file: one of the future's is the output of the task, one of a
 //! destructor or of the joiner's waker ends where it is (the panic hook has reported it).
 
+use std::alloc::Layout;
 use std::any::Any;
 use std::cell::Cell;
 use std::fmt;
@@ -33,6 +34,8 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use super::Id;
 use super::join::{JoinError, JoinHandle};
 use super::joiner::JoinerSlot;
+use super::spare;
+pub(crate) use super::state::Stand;
 use super::state::{Completed, Start, State, Woken};
 use crate::sync::cell::UnsafeCell;
 use crate::sync::per_thread;
@@ -76,16 +79,7 @@ impl Header {
 
     /// How it stands with the task at this moment.
     pub(crate) fn stand(&self) -> Stand {
-        let state = self.state.load();
-        if state.is_complete() {
-            Stand::Complete
-        } else if state.is_cancelled() {
-            Stand::Cancelled
-        } else if state.is_active() {
-            Stand::Active
-        } else {
-            Stand::Idle
-        }
+        self.state.load().stand()
     }
 
     /// # Safety
@@ -108,18 +102,6 @@ impl Header {
             // SAFETY: nobody else is at the links, by the contract.
             .with_mut(|siblings| change(unsafe { &mut *siblings }))
     }
-}
-
-/// What others are told of a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stand {
-    /// It waits for a wake.
-    Idle,
-    /// It is in a queue, or being run.
-    Active,
-    /// It will be dropped instead of run.
-    Cancelled,
-    Complete,
 }
 
 impl fmt::Debug for Header {
@@ -175,7 +157,8 @@ where
     let id = Id::new();
     // Written where it stays: a copy of what has just been written piece by piece would wait until
     // the pieces have left the processor's store buffer.
-    let task = Box::leak(Box::<Whole<F, S>>::new_uninit()).write(Whole {
+    let task = spare::allocate(Layout::new::<Whole<F, S>>()).cast::<Whole<F, S>>();
+    let whole = Whole {
         header: Header {
             state: State::new(),
             vtable: &Whole::<F, S>::VTABLE,
@@ -187,9 +170,11 @@ where
         },
         scheduler,
         stage: UnsafeCell::new(Stage::Running(future)),
-    });
-    // The pointer is made from the whole box, so it may reach all of it.
-    let task = NonNull::from(task).cast::<Header>();
+    };
+    // SAFETY: the block is ours, and has the layout of what is written.
+    unsafe { task.write(whole) };
+    // The pointer is made from the whole block, so it may reach all of it.
+    let task = task.cast::<Header>();
     // SAFETY: a new task has the two references, and the one `Runnable`, that are handed out here,
     // see `State::new`; `T` is its output.
     (Runnable { task }, unsafe { JoinHandle::new(task) })
@@ -324,16 +309,19 @@ impl<F: Future + 'static, S: Schedule> Whole<F, S> {
     }
 
     unsafe fn free(task: NonNull<Header>) {
-        // SAFETY: the caller gave back the last reference to a task of this type, and `spawn` made
-        // it from a box.
-        let mut whole = unsafe { Box::from_raw(task.cast::<Self>().as_ptr()) };
+        let mut task = task.cast::<Self>();
+        // SAFETY: the caller gave back the last reference to a task of this type.
+        let whole = unsafe { task.as_mut() };
         whole.header.joiner.assert_unused();
         // (loom checks here that nobody is at the stage any more.)
         whole.stage.with_mut(|stage| {
             // SAFETY: there is no other reference.
             debug_assert!(matches!(unsafe { &*stage }, Stage::Empty));
         });
-        drop(whole);
+        // SAFETY: as above, so it is whole and ours.
+        unsafe { task.drop_in_place() };
+        // SAFETY: `spawn` got it for this layout.
+        unsafe { spare::free(task.cast(), Layout::new::<Self>()) };
     }
 }
 

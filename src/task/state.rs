@@ -109,7 +109,7 @@ impl Snapshot {
     }
 
     /// It is in a queue, or being run.
-    pub(super) fn is_active(self) -> bool {
+    fn is_active(self) -> bool {
         self.0 & ACTIVE != 0
     }
 
@@ -120,6 +120,30 @@ impl Snapshot {
     fn is_only_reference(self) -> bool {
         self.0 / REFERENCE == 1
     }
+
+    pub(super) fn stand(self) -> Stand {
+        if self.is_complete() {
+            Stand::Complete
+        } else if self.is_cancelled() {
+            Stand::Cancelled
+        } else if self.is_active() {
+            Stand::Active
+        } else {
+            Stand::Idle
+        }
+    }
+}
+
+/// What others are told of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stand {
+    /// It waits for a wake.
+    Idle,
+    /// It is in a queue, or being run.
+    Active,
+    /// It will be dropped instead of run.
+    Cancelled,
+    Complete,
 }
 
 /// What the caller of a wake has to do.

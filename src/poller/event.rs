@@ -275,11 +275,6 @@ impl Events {
         self.list.iter()
     }
 
-    /// The same as a slice.
-    pub(crate) fn as_slice(&self) -> &[Event] {
-        &self.list
-    }
-
     /// Forgets them all. `wait` begins with this.
     pub fn clear(&mut self) {
         self.list.clear();

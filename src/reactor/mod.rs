@@ -252,7 +252,7 @@ impl<P: Poller> Reactor<P> {
     }
 
     fn fire_slots(&self, events: &Events, batch: &mut WakerBatch) {
-        for events in events.as_slice().chunks(FIRED_MAX) {
+        for events in events.iter().as_slice().chunks(FIRED_MAX) {
             let table = lock(&self.slots);
             for event in events {
                 match table.get(event.key) {

@@ -24,8 +24,9 @@ const BYTES_MAX: usize = 256 * 1024;
 const STEP: usize = 16;
 const WORD: usize = 8;
 
-/// The largest task of which the memory is kept is a little smaller than this.
-const SIZE_MAX: usize = 512;
+/// The size of the largest task of which the memory is kept, and how many lists that makes.
+const SIZE_MAX: usize = 504;
+const LISTS: usize = (SIZE_MAX + WORD) / STEP;
 
 const IS_IN_USE: bool = cfg!(all(has_task_reuse, not(all(test, ekio_loom))));
 
@@ -91,7 +92,7 @@ impl Drop for Keeping {
 #[derive(Debug)]
 struct Spare {
     /// The first block of each list. The first word of a block points to the next one.
-    first: [Cell<*mut u8>; SIZE_MAX / STEP],
+    first: [Cell<*mut u8>; LISTS],
     /// How many bytes there is still room for.
     room: Cell<usize>,
     /// How many `Keeping`s there are.
@@ -101,7 +102,7 @@ struct Spare {
 impl Spare {
     const fn new() -> Spare {
         Spare {
-            first: [const { Cell::new(ptr::null_mut()) }; SIZE_MAX / STEP],
+            first: [const { Cell::new(ptr::null_mut()) }; LISTS],
             room: Cell::new(0),
             depth: Cell::new(0),
         }
@@ -112,14 +113,19 @@ impl Spare {
         let Some(list) = list_of(layout) else {
             return allocate_anew(layout);
         };
-        let first = &self.first[list];
-        let Some(block) = NonNull::new(first.get()) else {
+        let Some(block) = self.pop(list) else {
             return allocate_anew(layout_of(list));
         };
-        // SAFETY: what is in a list is a block that nobody uses, with the pointer in its first word.
-        first.set(unsafe { block.cast::<*mut u8>().read() });
         self.room.set(self.room.get() + layout_of(list).size());
         block
+    }
+
+    fn pop(&self, list: usize) -> Option<NonNull<u8>> {
+        let first = &self.first[list];
+        let block = NonNull::new(first.get())?;
+        // SAFETY: what is in a list is a block that nobody uses, with the pointer in its first word.
+        first.set(unsafe { block.cast::<*mut u8>().read() });
+        Some(block)
     }
 
     /// # Safety
@@ -156,10 +162,8 @@ impl Spare {
             return;
         }
         self.room.set(0);
-        for (list, first) in self.first.iter().enumerate() {
-            while let Some(block) = NonNull::new(first.get()) {
-                // SAFETY: as in `allocate`.
-                first.set(unsafe { block.cast::<*mut u8>().read() });
+        for list in 0..LISTS {
+            while let Some(block) = self.pop(list) {
                 // SAFETY: as in `free`.
                 unsafe { dealloc(block.as_ptr(), layout_of(list)) };
             }
@@ -176,8 +180,7 @@ fn allocate_anew(layout: Layout) -> NonNull<u8> {
 
 /// The number of the list for blocks of that layout, if there is one.
 const fn list_of(layout: Layout) -> Option<usize> {
-    let is_one_of_many = layout.align() <= WORD && layout.size() <= layout_of_size_max();
-    if is_one_of_many {
+    if layout.align() <= WORD && layout.size() <= SIZE_MAX {
         Some((layout.size() + WORD - 1) / STEP)
     } else {
         None
@@ -190,10 +193,6 @@ const fn layout_of(list: usize) -> Layout {
         Ok(layout) => layout,
         Err(_) => panic!("a small size, and a power of two"),
     }
-}
-
-const fn layout_of_size_max() -> usize {
-    SIZE_MAX - WORD
 }
 
 #[cfg(all(test, not(ekio_loom)))]

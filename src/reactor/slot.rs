@@ -24,7 +24,8 @@
 //!
 //! * To wait: (1) lock; (2) look at `state` again; (3) if nothing is ready, leave the waker; (4) unlock
 //!   and return `Pending`.
-//! * To fire: (1) set the bits; (2) lock, take the wakers; (3) unlock, wake.
+//! * To fire: (1) set the bits; (2) lock, take the wakers; (3) unlock, wake. Who fires holds the lock of
+//!   the reactor's table, which therefore comes before a slot's, wherever both are taken.
 //!
 //! The lock orders the two critical sections. Either the firer's comes first: then the waiter looks
 //! after the bits have been set, and sees them. Or the waiter's comes first: then the firer finds the

@@ -20,7 +20,7 @@ use std::task::Waker;
 /// is lost in what the wakes cost.
 const BATCH_MAX: usize = 32;
 
-/// Wakers, in order. One that is used again allocates no more.
+/// Wakers, in order. One that is used again keeps memory for a full batch.
 #[derive(Debug, Default)]
 pub(crate) struct WakerBatch {
     wakers: Vec<Waker>,
@@ -62,6 +62,9 @@ impl WakerBatch {
         while let Err(payload) = catch_unwind(AssertUnwindSafe(&mut wake_the_rest)) {
             drop_payload(payload);
         }
+        drop(wakers);
+        // A crowd at one source may have been larger.
+        self.wakers.shrink_to(BATCH_MAX);
     }
 }
 
@@ -141,6 +144,14 @@ mod tests {
             batch.wake_all();
             assert!(log.lock().unwrap().drain(..).eq(0..BATCH_MAX), "{round}");
         }
+    }
+
+    #[test]
+    fn the_memory_for_a_crowd_is_not_kept() {
+        let mut batch = WakerBatch::new();
+        (0..10 * BATCH_MAX).for_each(|_| batch.push(Waker::noop().clone()));
+        batch.wake_all();
+        assert!(batch.wakers.capacity() <= BATCH_MAX);
     }
 
     #[test]

@@ -18,7 +18,7 @@
 //! An abstract name, which is no file and goes with its socket, is a [`SocketAddr`] that `std` makes:
 //!
 //! ```
-//! # #[cfg(target_os = "linux")]
+//! # #[cfg(all(has_abstract_names, not(has_std_os_android)))]
 //! # fn main() -> std::io::Result<()> {
 //! # ekio::block_on(async {
 //! use ekio::net::unix::{SocketAddr, UnixListener, UnixStream};
@@ -34,7 +34,7 @@
 //! # Ok(())
 //! # })
 //! # }
-//! # #[cfg(not(target_os = "linux"))]
+//! # #[cfg(not(all(has_abstract_names, not(has_std_os_android))))]
 //! # fn main() {}
 //! ```
 

@@ -77,9 +77,7 @@ pub fn spawn_true_1000<P: Poller>(trigger: Trigger) {
     for key in 0..u64::try_from(repeat(1_000)).unwrap() {
         let mut child = short_lived();
         // From "at once" to "long dead".
-        for _ in 0..key % 5 * 2_000 {
-            std::thread::yield_now();
-        }
+        std::thread::sleep(std::time::Duration::from_millis(key % 5));
         let ticket = rig.add(Source::process(&child), key, READABLE, trigger);
         rig.expect(key, Readiness::READABLE);
         rig.delete(ticket, Source::process(&child));

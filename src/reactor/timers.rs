@@ -317,14 +317,16 @@ impl Timers {
                 return false;
             }
             let is_for_one_time = place.level == 0 || list.only() == Some(earliest);
+            if is_for_one_time && batch.is_full() {
+                // Time stays behind who waits, for the sake of those that come before the next go.
+                return true;
+            }
             debug_assert!(self.elapsed <= earliest, "time went back");
             self.elapsed = earliest;
-            if !is_for_one_time {
-                self.spreading = Some(place);
-            } else if batch.is_full() {
-                return true;
-            } else {
+            if is_for_one_time {
                 self.pop(place, State::Fired, batch);
+            } else {
+                self.spreading = Some(place);
             }
         }
     }

@@ -295,6 +295,31 @@ fn a22_uptime_wrap() {
     }
 }
 
+/// Time goes on to a timer only if it fires. The next one is alone in a slot of an upper level here, and
+/// what comes before the next go lies in one below.
+#[test]
+fn a_full_batch_leaves_time_where_it_is() {
+    for between in [5_500, 6_000, 6_500] {
+        let mut bench = Bench::new(0);
+        let mut batch = WakerBatch::new();
+        while !batch.is_full() {
+            bench.insert(100);
+            batch.push(Waker::noop().clone());
+        }
+        let next = bench.insert(5_000);
+        let mut batch = WakerBatch::new();
+        while !batch.is_full() {
+            assert!(bench.timers.expire(6_000, &mut batch));
+        }
+        batch.wake_all();
+        bench.insert(between);
+        assert_eq!(bench.timers.next_deadline(), 5_000);
+        bench.advance(6_000);
+        assert_eq!(bench.nodes[next].state.get(), State::Fired);
+        bench.advance(7_000);
+    }
+}
+
 #[test]
 fn equals_fire_in_the_order_in_which_they_came() {
     let mut bench = Bench::new(0);

@@ -238,7 +238,8 @@ impl<P: Poller> Reactor<P> {
         }
     }
 
-    /// Waits until the first timer is due, or its crowd, if nothing else comes before.
+    /// Waits until the first timer is due, or its crowd, if nothing else comes before. For the timers
+    /// that sleep ends when it is their turn.
     fn wait_for_timers(
         &self,
         events: &mut Events,
@@ -246,9 +247,7 @@ impl<P: Poller> Reactor<P> {
         rise: Rise,
     ) -> io::Result<()> {
         let limit = self.timers().begin_sleep(limit, rise);
-        let waited = self.poller.wait(events, limit);
-        self.timers().end_sleep();
-        waited
+        self.poller.wait(events, limit)
     }
 
     fn fire_slots(&self, events: &Events, batch: &mut WakerBatch) {
@@ -268,9 +267,12 @@ impl<P: Poller> Reactor<P> {
     }
 
     fn fire_timers(&self, batch: &mut WakerBatch) {
-        if self.timers().is_empty() {
+        let mut timers = self.timers();
+        timers.end_sleep();
+        if timers.is_empty() {
             return;
         }
+        drop(timers);
         let now = clock::now();
         loop {
             let more = self.timers().expire(now, batch);

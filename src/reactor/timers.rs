@@ -97,8 +97,9 @@
 //!
 //! If the insert comes first, the sleeper's step 2 sees the timer. If it comes second, it sees the
 //! sleeper's `sleeping_until`, and a `notify` is never lost, whether it comes before or during step
-//! 4. The first who notifies sets `sleeping_until` back, since a sleep ends once. The thread that
-//! turns the reactor does not sleep while it inserts, and so never notifies itself.
+//! 4. The first who notifies sets `sleeping_until` back, since a sleep ends once. Between steps 4 and 5 the
+//! turn fires slots: a timer that is inserted then may be notified of for nothing, which costs one short
+//! turn. What is run between two turns never notifies its own thread.
 //!
 //! `sleeping_until` is the moment of the first timer also where the sleep goes on behind it, for a
 //! [`crowd`].
@@ -378,7 +379,7 @@ impl Timers {
         near.flat_map(|slot| slot.list.iter().map(|node| node.deadline.get()))
     }
 
-    /// Notes that the thread is back.
+    /// Notes that the thread is back, and about to [`expire`](Timers::expire).
     pub(crate) fn end_sleep(&mut self) {
         self.sleeping_until = AWAKE;
     }

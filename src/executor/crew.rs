@@ -299,8 +299,18 @@ impl Crew {
     /// True if there are tasks for a worker that has none. (What is in some worker's `next`, that
     /// worker will run itself.)
     pub(crate) fn has_tasks(&self) -> bool {
-        let has_tasks = |berth: &Padded<Berth>| !berth.0.ring.is_empty();
-        !self.injector.is_empty() || self.berths.iter().any(has_tasks)
+        self.has_tasks_besides(0, 0)
+    }
+
+    /// The same, if one worker has so many for himself.
+    pub(crate) fn has_tasks_besides(&self, worker: usize, own: usize) -> bool {
+        let mut rings = self
+            .berths
+            .iter()
+            .map(|berth| berth.0.ring.len())
+            .enumerate();
+        let own = |number| if number == worker { own } else { 0 };
+        !self.injector.is_empty() || rings.any(|(number, len)| len > own(number))
     }
 
     pub(crate) fn is_ending(&self) -> bool {

@@ -22,6 +22,8 @@ struct Parts {
 struct State {
     is_notified: bool,
     notifications: usize,
+    /// What the next turn does.
+    news: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl Couch {
@@ -35,6 +37,12 @@ impl Couch {
         lock(&self.0.state).is_notified
     }
 
+    /// Ends the next sleep, in whose turn `news` is called.
+    #[cfg(not(ekio_loom))]
+    pub(super) fn bring(&self, news: impl FnOnce() + Send + 'static) {
+        lock(&self.0.state).news = Some(Box::new(news));
+    }
+
     pub(super) fn notifications(&self) -> usize {
         lock(&self.0.state).notifications
     }
@@ -43,10 +51,13 @@ impl Couch {
 impl Turn for Couch {
     fn turn(&self, limit: Option<Duration>) -> io::Result<()> {
         let mut state = lock(&self.0.state);
-        while limit.is_none() && !state.is_notified {
+        while limit.is_none() && !state.is_notified && state.news.is_none() {
             state = self.0.is_notified.wait(state).unwrap();
         }
         state.is_notified = false;
+        let news = state.news.take();
+        drop(state);
+        news.into_iter().for_each(|news| news());
         Ok(())
     }
 

@@ -20,6 +20,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::ptr;
 use std::sync::Arc;
+use std::thread::sleep;
 use std::time::Duration;
 
 use super::crew::ring::LEN as RING_LEN;
@@ -38,6 +39,11 @@ const RUNS_PER_TURN: u32 = 61;
 /// How often in a row `next` is ahead of the ring. tokio's number too.
 const STREAK_MAX: u32 = 3;
 
+/// How often in a row a worker gives way to another one at its reactor before it sleeps for a while, and
+/// how long that is.
+const REFUSALS_IN_A_ROW: u32 = 32;
+const PATIENCE: Duration = Duration::from_micros(50);
+
 /// How many turns of a busy worker there are to a look after a neighbour: a look costs a cache miss.
 const TURNS_PER_LOOK: u32 = 16;
 
@@ -55,6 +61,8 @@ pub(crate) struct Worker {
     runs_since_turn: Cell<u32>,
     streak: Cell<u32>,
     turns: Cell<u32>,
+    /// How often in a row its reactor was being turned by another thread.
+    refusals: Cell<u32>,
     /// It is in its reactor's turn, or in another's.
     is_turning: Cell<bool>,
     /// It has slept or begun to search, and has run nothing since.
@@ -79,6 +87,7 @@ impl Worker {
             runs_since_turn: Cell::new(0),
             streak: Cell::new(0),
             turns: Cell::new(0),
+            refusals: Cell::new(0),
             is_turning: Cell::new(false),
             is_resting: Cell::new(false),
             is_searching: Cell::new(false),
@@ -229,7 +238,12 @@ impl Worker {
     /// Where a wake on this thread, or a spawn, puts a task.
     pub(crate) fn push(&self, task: Runnable) {
         self.counts().pushes.bump();
-        if self.is_turning.get() || self.lots.is_some() {
+        if self.is_turning.get() {
+            self.push_back(task);
+            self.end_rest();
+            return;
+        }
+        if self.lots.is_some() {
             self.push_back(task);
             return;
         }
@@ -301,20 +315,43 @@ impl Worker {
     /// The first task after a rest.
     #[cold]
     fn go_to_work(&self) {
+        self.end_search(0);
+        self.watch.borrow_mut().go_to_work(self.crew, self.index);
+    }
+
+    /// A turn brings tasks, perhaps very many before it ends: who counts as asleep or as searching would
+    /// be roused for them himself, or keep others from it.
+    fn end_rest(&self) {
+        self.rise();
+        self.end_search(1);
+    }
+
+    /// Leaves the sleepers, if this worker is one of them.
+    fn rise(&self) {
+        let berth = self.crew.berth(self.index);
+        if berth.is_asleep() {
+            // Relaxed: a hint.
+            berth.is_asleep.store(false, Ordering::Relaxed);
+            self.is_searching.set(self.crew.idle.get_up(self.index));
+        }
+    }
+
+    /// Is no searcher any more, and rouses somebody if there may be more to find than those tasks in the
+    /// own ring, which are the first to be run.
+    fn end_search(&self, own: usize) {
         if self.is_searching.replace(false) {
             let was_last = self.crew.idle.end_search();
-            if was_last && self.crew.has_tasks() {
+            if was_last && self.crew.has_tasks_besides(self.index, own) {
                 self.crew.rouse_one();
             }
         }
-        self.watch.borrow_mut().go_to_work(self.crew, self.index);
     }
 
     /// Sleeps in the reactor until there is something to do.
     fn sleep(&self) {
         let berth = self.crew.berth(self.index);
         let was_searching = self.is_searching.replace(false);
-        // Relaxed, both times: `lie_down` releases it to who will notify, and for the others it is a hint.
+        // Relaxed: `lie_down` releases it to who will notify, and for the others it is a hint.
         berth.is_asleep.store(true, Ordering::Relaxed);
         self.crew.idle.lie_down(self.index, was_searching);
         let limit = if self.has_reason_to_stay_up() {
@@ -324,8 +361,6 @@ impl Worker {
             self.watch.borrow_mut().limit(self.crew, self.index)
         };
         self.turn(limit);
-        berth.is_asleep.store(false, Ordering::Relaxed);
-        self.is_searching.set(self.crew.idle.get_up(self.index));
         self.is_resting.set(true);
         if berth.ring.is_empty() {
             let serve = |other| self.serve(other);
@@ -369,16 +404,32 @@ impl Worker {
         self.is_turning.set(true);
         let turned = self.reactor.turn(limit);
         self.is_turning.set(false);
+        self.rise();
         // What a notification was for is seen before the next sleep.
         self.reactor.take_notification();
         self.runs_since_turn.set(0);
         match turned {
-            Ok(()) => {}
-            // The watch is at it.
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => thread::yield_now(),
+            Ok(()) => self.refusals.set(0),
+            // The watch is at it, or a visitor.
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => self.give_way(),
             Err(error) => stop(&error),
         }
-        // One of them is for this worker.
+        self.share();
+    }
+
+    /// Another thread turns the reactor, and nearly always it is done in a moment.
+    #[cold]
+    fn give_way(&self) {
+        self.refusals.set(self.refusals.get() + 1);
+        if self.refusals.get() % REFUSALS_IN_A_ROW != 0 {
+            thread::yield_now();
+        } else {
+            sleep(PATIENCE);
+        }
+    }
+
+    /// Lets others know that a turn has brought more than one task, which is for this worker.
+    fn share(&self) {
         if self.crew.berth(self.index).ring.len() > 1 {
             self.crew.rouse_helper();
         }
@@ -406,6 +457,7 @@ impl Worker {
         if turned.is_ok() && reactor.is_notified() && self.crew.berth(other).is_asleep() {
             reactor.notify();
         }
+        self.share();
     }
 
     /// Nothing to run is left, as far as one can see, and the runtime ends: true if this worker may
@@ -419,11 +471,10 @@ impl Worker {
     /// Leaves nothing to this worker that others would wait for. (If it panics, because its queue has
     /// failed, that may be anything.)
     fn resign(&self) {
+        self.rise();
         let berth = self.crew.berth(self.index);
         // Relaxed: a hint for the watch, which need not look after this one any more.
-        if berth.is_asleep.swap(true, Ordering::Relaxed) {
-            self.is_searching.set(self.crew.idle.get_up(self.index));
-        }
+        berth.is_asleep.store(true, Ordering::Relaxed);
         if self.is_searching.replace(false) {
             self.crew.idle.end_search();
         }

@@ -9,20 +9,39 @@ struct Stage {
     worker: Worker,
     /// What the other one sleeps in.
     couch: Couch,
+    own_couch: Couch,
 }
 
 const OTHER: usize = 0;
 
 impl Stage {
     fn new() -> Stage {
-        let (couch, own) = (Couch::new(), Arc::new(Couch::new()));
+        let (couch, own_couch) = (Couch::new(), Couch::new());
+        let own: Arc<Couch> = Arc::new(own_couch.clone());
         let (crew, tenancy) = Crew::of_its_own(vec![Arc::new(couch.clone()), own.clone()]);
         Stage {
             crew,
             tenancy,
             worker: Worker::new(crew, 1, own),
             couch,
+            own_couch,
         }
+    }
+
+    /// The worker sleeps, and so does the other one, until a turn brings so many tasks.
+    fn sleep_until_a_turn_brings(&self, count: usize) {
+        self.other_is_asleep(true);
+        self.crew.idle.lie_down(OTHER, false);
+        let (crew, tenancy) = (self.crew, self.tenancy);
+        self.own_couch.bring(move || {
+            for _ in 0..count {
+                drop(crew.spawn(tenancy, async {}, std::panic::Location::caller()));
+            }
+        });
+        let current = self.worker.enter();
+        self.worker.sleep();
+        CURRENT.with(|current| current.set(ptr::null()));
+        std::mem::forget(current);
     }
 
     /// Puts a task into the queue of the other one.
@@ -96,4 +115,43 @@ fn a_visit_hands_on_a_notification_to_who_sleeps() {
     stage.other_is_asleep(true);
     stage.worker.turn_for(OTHER);
     assert!(!stage.couch.is_ringing());
+}
+
+/// Who has been asleep does not rouse himself for what his own turn brings, nor keep the others from being
+/// roused: for the second task, or in the middle of a turn that brings more than the ring holds.
+#[test]
+fn a_turn_that_brings_many_rouses_another_one() {
+    for (count, roused) in [(1, 0), (2, 1), (3, 1), (4 * RING_LEN, 1)] {
+        let stage = Stage::new();
+        stage.sleep_until_a_turn_brings(count);
+        assert_eq!(stage.own_couch.notifications(), 0, "{count}");
+        assert_eq!(stage.couch.notifications(), roused, "{count}");
+    }
+}
+
+/// A searcher, for whom nobody else is roused, stops being one when a visit brings him tasks.
+#[test]
+fn a_visit_that_brings_many_rouses_another_one() {
+    let stage = Stage::new();
+    let (crew, tenancy) = (stage.crew, stage.tenancy);
+    let couch = stage.couch.clone();
+    let seen_within = couch.clone();
+    let current = stage.worker.enter();
+    stage.couch.bring(move || {
+        for _ in 0..2 * RING_LEN {
+            drop(crew.spawn(tenancy, async {}, std::panic::Location::caller()));
+        }
+        // Somebody lies down meanwhile, and others bring more.
+        crew.idle.lie_down(OTHER, false);
+        for _ in 0..RING_LEN {
+            drop(crew.spawn(tenancy, async {}, std::panic::Location::caller()));
+        }
+        assert_eq!(seen_within.notifications(), 1, "before the turn has ended");
+    });
+    let task = stage.worker.search().expect("the visit has brought some");
+    assert!(!stage.worker.is_searching.get());
+    stage.worker.run(task);
+    assert_eq!(couch.notifications(), 1);
+    CURRENT.with(|current| current.set(ptr::null()));
+    std::mem::forget(current);
 }

@@ -11,7 +11,7 @@ use super::Source;
 /// # Safety
 ///
 /// * As long as the value is not dropped or moved out by value, [`source`](IoSafe::source) names the
-///   same open descriptor or socket each time.
+///   same open descriptor or socket each time, and does not panic.
 ///
 /// # Examples
 ///

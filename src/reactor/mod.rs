@@ -144,8 +144,9 @@ impl<P: Poller> Reactor<P> {
 
     /// Ends the wait of the turn that is under way, or of the next one.
     pub(crate) fn notify(&self) -> io::Result<()> {
-        // Release: pairs with the swap in `take_notification`.
-        self.was_notified.store(true, Ordering::Release);
+        // Release: pairs with the swap in `take_notification`. A swap, not a store: it must not hide
+        // the notification of another thread, whose release has to get there too.
+        self.was_notified.swap(true, Ordering::Release);
         self.poller.notify()
     }
 

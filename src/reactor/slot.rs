@@ -156,6 +156,9 @@ pub(crate) struct Slot<P: Poller = OsPoller> {
 #[cfg(all(target_pointer_width = "64", poller = "epoll", not(ekio_loom)))]
 const _: () = assert!(size_of::<Slot>() <= 88);
 
+/// What wakes all who wait.
+const EVERYTHING: Readiness = Readiness::READABLE.union(Readiness::WRITABLE);
+
 /// Who waits: the latest `poll_ready`, or one of any number of others, each with a number of its own.
 /// (After 2³² waits at one source the numbers begin again; a future would have to sleep through all of
 /// them to meet its double.)
@@ -288,8 +291,7 @@ impl<P: Poller> Slot<P> {
 
     /// Wakes all who wait, whatever is ready: they will look for another reactor.
     pub(crate) fn wake_all(&self, batch: &mut WakerBatch) {
-        let everything = Readiness::READABLE | Readiness::WRITABLE;
-        lock(&self.waiting).take_waiters(everything, batch);
+        lock(&self.waiting).take_waiters(EVERYTHING, batch);
     }
 
     /// True if there is somebody to wake.
@@ -340,8 +342,7 @@ impl<P: Poller> Slot<P> {
         let mut batch = WakerBatch::new();
         let mut waiting = lock(&self.waiting);
         let cut = waiting.link.take().map(|link| link.cut(source, fate));
-        let everything = Readiness::READABLE | Readiness::WRITABLE;
-        waiting.take_waiters(everything, &mut batch);
+        waiting.take_waiters(EVERYTHING, &mut batch);
         drop(waiting);
         let deleted = cut.map_or(Ok(()), |(place, deleted)| {
             place.vacate();
@@ -356,6 +357,7 @@ impl<P: Poller> Slot<P> {
     fn link(slot: &Arc<Self>, source: Source<'_>, reactor: Arc<Reactor<P>>) -> io::Result<()> {
         // The table's lock comes before the slot's: a place is taken before, and given up after it.
         let place = Place::take(reactor, slot);
+        let mut batch = WakerBatch::new();
         let mut waiting = lock(&slot.waiting);
         if waiting.is_linked_to_driven() || waiting.is_linked_to(&place.reactor) {
             drop(waiting);
@@ -378,12 +380,17 @@ impl<P: Poller> Slot<P> {
                 });
                 (None, Ok(()))
             }
-            Err(error) => (Some(place), Err(error)),
+            Err(error) => {
+                // Who had waited at the former reactor would never be woken.
+                waiting.take_waiters(EVERYTHING, &mut batch);
+                (Some(place), Err(error))
+            }
         };
         drop(waiting);
         for place in former.into_iter().chain(given_up) {
             place.vacate();
         }
+        batch.wake_all();
         linked
     }
 }

@@ -224,6 +224,32 @@ fn a04_failed_add_no_leak() {
     assert_eq!(reactor.len(), 1);
 }
 
+/// A source that cannot move from a reactor which is about to be left (its last driver has gone, and has
+/// not looked at the table yet) waits nowhere: all its tasks come and see.
+#[test]
+fn a04_failed_add_strands_nobody() {
+    let (old, new) = (stage::<false>(), stage::<false>());
+    let slot = blocked_slot();
+    let (counter, waker) = Counter::new();
+    let write = |reactor| poll(&slot, reactor, &mut Who::latest(), Direction::Write, &waker);
+    assert!(write(&old).is_pending());
+    old.drivers.store(0, Ordering::Relaxed);
+    new.poller().fail_next_add(io::ErrorKind::OutOfMemory);
+    let read = poll(
+        &slot,
+        &new,
+        &mut Who::latest(),
+        Direction::Read,
+        Waker::noop(),
+    );
+    assert!(matches!(read, Poll::Ready(Err(_))));
+    assert_eq!((old.len(), new.len()), (0, 0));
+    assert_eq!(counter.count(), 1);
+    assert!(write(&new).is_pending());
+    ready(&new, 0, Readiness::WRITABLE);
+    assert_eq!(counter.count(), 2);
+}
+
 #[test]
 fn a02_wait_err_then_ok() {
     let reactor = stage::<false>();

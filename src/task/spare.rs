@@ -157,7 +157,8 @@ impl Spare {
     }
 
     fn end(&self) {
-        self.depth.set(self.depth.get() - 1);
+        // (A system may have made this anew on a thread that ends.)
+        self.depth.set(self.depth.get().saturating_sub(1));
         if self.depth.get() > 0 {
             return;
         }

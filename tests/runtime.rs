@@ -6,9 +6,10 @@ mod support;
 
 use std::collections::HashSet;
 use std::future::{Future, pending, poll_fn};
-use std::io;
+use std::io::{self, Write as _};
 use std::net::Ipv4Addr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::task::{Poll, Waker};
@@ -20,6 +21,8 @@ use ekio::runtime::Handle;
 use ekio::task::{JoinHandle, yield_now};
 use ekio::time::sleep;
 use ekio::{Runtime, spawn};
+use support::futures::poll_once;
+use support::net::tcp_pair;
 use support::repeat;
 use support::watchdog::Watchdog;
 
@@ -536,6 +539,61 @@ fn shutdown_timeout_counts_who_is_stuck() {
         assert!(ekio::block_on(task).unwrap_err().is_cancelled());
         assert_eq!(census.count(), 0);
         return;
+    }
+}
+
+/// A stream and a timer leave the runtime in which they have waited. Its only worker, or the last one, is
+/// stuck in a task then, and nobody else turns its reactor: of one worker after `shutdown_timeout`, of
+/// two as soon as the other one has left.
+#[test]
+fn what_has_left_a_runtime_does_not_wait_for_a_worker_that_is_stuck() {
+    let _watchdog = Watchdog::start();
+    for workers in [1, 2] {
+        let runtime = runtime(workers);
+        let (near, mut far) = tcp_pair();
+        let near = TcpStream::from_std(near).unwrap();
+        let (sender, receiver) = mpsc::channel();
+        let (unblock, is_unblocked) = mpsc::channel::<()>();
+        runtime.spawn(async move {
+            let mut nap = Box::pin(sleep(Duration::from_millis(50)));
+            assert!(poll_once(pin!(near.read(&mut [0]))).await.is_pending());
+            let _ = poll_once(nap.as_mut()).await;
+            sender.send((near, nap)).unwrap();
+            is_unblocked.recv().unwrap_err();
+        });
+        let (near, nap) = receiver.recv().unwrap();
+        let is_waiting = Arc::new(Barrier::new(3));
+        let read = thread::spawn({
+            let is_waiting = Arc::clone(&is_waiting);
+            move || {
+                ekio::block_on(async move {
+                    let mut buffer = [0];
+                    {
+                        let mut read = pin!(near.read_exact(&mut buffer));
+                        assert!(poll_once(read.as_mut()).await.is_pending());
+                        is_waiting.wait();
+                        read.await.unwrap();
+                    }
+                    buffer
+                })
+            }
+        });
+        let end = thread::spawn({
+            let is_waiting = Arc::clone(&is_waiting);
+            move || {
+                is_waiting.wait();
+                match workers {
+                    1 => assert_eq!(runtime.shutdown_timeout(Duration::from_millis(10)), 1),
+                    _ => drop(runtime),
+                }
+            }
+        });
+        is_waiting.wait();
+        ekio::block_on(nap);
+        far.write_all(&[7]).unwrap();
+        assert_eq!(read.join().unwrap(), [7]);
+        drop(unblock);
+        end.join().unwrap();
     }
 }
 

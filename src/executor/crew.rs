@@ -38,7 +38,8 @@
 //!    when the roster is empty, gives the crew back.
 //!
 //! A worker that is stuck in a task keeps nobody else from leaving: it becomes the last. But while it
-//! might wait for the end of another task, not all of the others leave.
+//! might wait for the end of another task, not all of the others leave. Nobody [watches](watch) it from then
+//! on, so its reactor is disowned: a leaf future that has left the runtime, and waits there, moves.
 
 pub(crate) mod idle;
 pub(crate) mod injector;
@@ -296,6 +297,13 @@ impl Crew {
         lock(&self.berth(worker).reactor).clone()
     }
 
+    /// Those of the workers that have not left.
+    fn reactors(&self) -> Vec<Reactor> {
+        (0..self.workers())
+            .filter_map(|worker| self.reactor(worker))
+            .collect()
+    }
+
     /// True if there are tasks for a worker that has none. (What is in some worker's `next`, that
     /// worker will run itself.)
     pub(crate) fn has_tasks(&self) -> bool {
@@ -352,7 +360,10 @@ impl Crew {
             };
             let rest = deadline.saturating_duration_since(Instant::now());
             if rest.is_zero() {
-                return desk.aboard;
+                let (aboard, reactors) = (desk.aboard, self.reactors());
+                drop(desk);
+                reactors.iter().for_each(|reactor| reactor.disown());
+                return aboard;
             }
             let waited = self.left.wait_timeout(desk, rest);
             desk = waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0;
@@ -420,6 +431,8 @@ impl Crew {
     pub(crate) fn leave(&'static self, worker: usize) {
         let reactor = lock(&self.berth(worker).reactor).take();
         drop(reactor); // Without the lock.
+        // This worker looks after nobody any more.
+        self.reactors().iter().for_each(|reactor| reactor.disown());
         let mut desk = lock(&self.desk);
         desk.aboard -= 1;
         if desk.aboard > 0 {

@@ -71,6 +71,10 @@ use virtual_time::Virtual;
 /// workers, that is, inside a task of its own, it cancels all the same but waits for nobody. Threads
 /// of [`spawn_blocking`](crate::spawn_blocking) are not its own, and not waited for.
 ///
+/// A stream or a timer that has been sent out of the runtime goes on elsewhere: what waits in the reactor
+/// of a worker that has ended, or is the last one and inside a task, is woken and moves to the reactor
+/// of who polls it.
+///
 /// What is spawned to a runtime that has ended is cancelled; so it is in a fork of the process that made
 /// the runtime, where dropping it does nothing.
 pub struct Runtime {

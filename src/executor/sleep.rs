@@ -50,6 +50,9 @@ pub(crate) trait Turn: Send + Sync {
 
     /// Takes it.
     fn take_notification(&self) -> bool;
+
+    /// Whoever waits for events here is woken, and from now on nobody does.
+    fn disown(&self);
 }
 
 impl Turn for Arc<Reactor> {
@@ -68,6 +71,10 @@ impl Turn for Arc<Reactor> {
 
     fn take_notification(&self) -> bool {
         Reactor::take_notification(self)
+    }
+
+    fn disown(&self) {
+        Reactor::disown(self);
     }
 }
 

@@ -77,4 +77,6 @@ impl Turn for Couch {
     fn take_notification(&self) -> bool {
         self.is_notified() && self.0.was_notified.swap(false, Ordering::AcqRel)
     }
+
+    fn disown(&self) {}
 }

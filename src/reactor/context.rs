@@ -2,9 +2,13 @@
 //!
 //! * Inside `block_on`, the thread's own. It is made at the thread's first `block_on` and survives
 //!   between calls, so that a socket stays registered.
+//! * On a worker of a runtime, the worker's.
 //! * Outside, on whatever executor, the shared one, which a background thread named `ekio-reactor`
 //!   drives. The thread starts when it is first needed; a program that stays inside ekio never has
 //!   it.
+//!
+//! So is it on a worker that is stuck in a task when its runtime has ended: nobody else turns its
+//! reactor for it any more ([`Reactor::disown`]).
 
 use std::cell::RefCell;
 use std::io;
@@ -73,7 +77,8 @@ pub(crate) fn current() -> io::Result<Arc<Reactor>> {
     let current = CONTEXT
         .try_with(|context| context.borrow().current.clone())
         .ok()
-        .flatten();
+        .flatten()
+        .filter(|reactor| reactor.is_driven());
     current.map_or_else(background::reactor, Ok)
 }
 

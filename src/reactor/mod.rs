@@ -57,6 +57,9 @@ use wakers::WakerBatch;
 /// The most events that one turn takes from the kernel.
 const BATCH_MAX: usize = 256;
 
+/// Nobody is to rely on the drivers any more.
+const DISOWNED: usize = 1 << (usize::BITS - 1);
+
 /// The most slots that are fired under one lock of the table: about a microsecond.
 const FIRED_MAX: usize = 32;
 
@@ -67,7 +70,7 @@ pub(crate) struct Reactor<P: Poller = OsPoller> {
     slots: Mutex<Table<Slot<P>>>,
     timers: Mutex<Timers>,
     round: Mutex<Round>,
-    /// How many threads have promised to turn this reactor.
+    /// How many threads have promised to turn this reactor; and [`DISOWNED`].
     drivers: AtomicUsize,
     /// The coarse clock, as it was when the last turn came back from the kernel.
     last_turn: AtomicU64,
@@ -174,8 +177,8 @@ impl<P: Poller> Reactor<P> {
 
     /// True while some thread promises to turn this reactor.
     pub(crate) fn is_driven(&self) -> bool {
-        // Relaxed: who relies on the answer asks under a lock that `release` takes afterwards.
-        self.drivers.load(Ordering::Relaxed) > 0
+        // Relaxed: who relies on the answer asks under a lock that `wake_all` takes afterwards.
+        (1..DISOWNED).contains(&self.drivers.load(Ordering::Relaxed))
     }
 
     /// Promises to turn this reactor until `release`.
@@ -186,9 +189,21 @@ impl<P: Poller> Reactor<P> {
     /// Takes the promise back. Whoever waits here is woken, to wait somewhere else.
     pub(crate) fn release(&self) {
         // Relaxed: see `is_driven`.
-        if self.drivers.fetch_sub(1, Ordering::Relaxed) > 1 {
-            return;
+        if self.drivers.fetch_sub(1, Ordering::Relaxed) & !DISOWNED <= 1 {
+            self.wake_all();
         }
+    }
+
+    /// Counts on nobody's promise from now on: who has made it may be stuck. Whoever waits here is woken,
+    /// to wait somewhere else.
+    pub(crate) fn disown(&self) {
+        // Relaxed: see `is_driven`.
+        self.drivers.fetch_or(DISOWNED, Ordering::Relaxed);
+        self.wake_all();
+    }
+
+    /// Wakes all who wait. There may be more later if the reactor is driven.
+    fn wake_all(&self) {
         let slots: Vec<Arc<Slot<P>>> = lock(&self.slots).iter().map(Arc::clone).collect();
         let mut batch = WakerBatch::new();
         for slot in slots {

@@ -35,6 +35,10 @@ impl Turn for Stage {
     fn take_notification(&self) -> bool {
         Reactor::take_notification(self)
     }
+
+    fn disown(&self) {
+        Reactor::disown(self);
+    }
 }
 
 fn stage() -> Stage {

@@ -45,6 +45,10 @@ impl Turn for Bed {
     fn take_notification(&self) -> bool {
         self.couch.take_notification()
     }
+
+    fn disown(&self) {
+        self.couch.disown();
+    }
 }
 
 impl Bed {

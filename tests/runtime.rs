@@ -543,58 +543,48 @@ fn shutdown_timeout_counts_who_is_stuck() {
 }
 
 /// A stream and a timer leave the runtime in which they have waited. Its only worker, or the last one, is
-/// stuck in a task then, and nobody else turns its reactor: of one worker after `shutdown_timeout`, of
-/// two as soon as the other one has left.
+/// stuck in a task then, and nobody else turns its reactor, whether somebody waits for the end or not.
 #[test]
 fn what_has_left_a_runtime_does_not_wait_for_a_worker_that_is_stuck() {
+    type End = fn(Runtime, mpsc::Sender<Runtime>);
+    let in_vain: End = |runtime, _| {
+        assert_eq!(runtime.shutdown_timeout(Duration::from_millis(20)), 1);
+    };
+    let in_the_end: End = |runtime, hand| {
+        drop(hand);
+        drop(runtime);
+    };
+    let by_itself: End = |runtime, hand| hand.send(runtime).unwrap();
     let _watchdog = Watchdog::start();
-    for workers in [1, 2] {
+    for (workers, end) in [(1, in_vain), (2, in_vain), (2, in_the_end), (2, by_itself)] {
         let runtime = runtime(workers);
         let (near, mut far) = tcp_pair();
         let near = TcpStream::from_std(near).unwrap();
         let (sender, receiver) = mpsc::channel();
-        let (unblock, is_unblocked) = mpsc::channel::<()>();
+        let (hand, from_hand) = mpsc::channel();
         runtime.spawn(async move {
             let mut nap = Box::pin(sleep(Duration::from_millis(50)));
             assert!(poll_once(pin!(near.read(&mut [0]))).await.is_pending());
             let _ = poll_once(nap.as_mut()).await;
             sender.send((near, nap)).unwrap();
-            is_unblocked.recv().unwrap_err();
+            from_hand.into_iter().for_each(drop);
         });
         let (near, nap) = receiver.recv().unwrap();
-        let is_waiting = Arc::new(Barrier::new(3));
-        let read = thread::spawn({
-            let is_waiting = Arc::clone(&is_waiting);
-            move || {
-                ekio::block_on(async move {
-                    let mut buffer = [0];
-                    {
-                        let mut read = pin!(near.read_exact(&mut buffer));
-                        assert!(poll_once(read.as_mut()).await.is_pending());
-                        is_waiting.wait();
-                        read.await.unwrap();
-                    }
-                    buffer
-                })
-            }
-        });
-        let end = thread::spawn({
-            let is_waiting = Arc::clone(&is_waiting);
-            move || {
-                is_waiting.wait();
-                match workers {
-                    1 => assert_eq!(runtime.shutdown_timeout(Duration::from_millis(10)), 1),
-                    _ => drop(runtime),
-                }
-            }
-        });
-        is_waiting.wait();
+        let reading = thread::spawn(move || ekio::block_on(first_byte(near)));
+        let hold = hand.clone();
+        let ending = thread::spawn(move || end(runtime, hand));
         ekio::block_on(nap);
         far.write_all(&[7]).unwrap();
-        assert_eq!(read.join().unwrap(), [7]);
-        drop(unblock);
-        end.join().unwrap();
+        assert_eq!(reading.join().unwrap(), 7);
+        drop(hold);
+        ending.join().unwrap();
     }
+}
+
+async fn first_byte(stream: TcpStream) -> u8 {
+    let mut buffer = [0];
+    stream.read_exact(&mut buffer).await.unwrap();
+    buffer[0]
 }
 
 #[test]

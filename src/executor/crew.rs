@@ -39,7 +39,8 @@
 //!
 //! A worker that is stuck in a task keeps nobody else from leaving: it becomes the last. But while it
 //! might wait for the end of another task, not all of the others leave. Nobody [watches](watch) it from then
-//! on, so its reactor is disowned: a leaf future that has left the runtime, and waits there, moves.
+//! on. So who waits for the end disowns its reactor after a while or, if nobody waits, those who leave do: a
+//! leaf future that has left the runtime, and waits there, moves.
 
 pub(crate) mod idle;
 pub(crate) mod injector;
@@ -62,7 +63,7 @@ use super::sleep::Turn;
 use super::worker::Worker;
 use crate::reactor::ForkGuard;
 use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
-use crate::sync::{Condvar, Mutex, StaticMutex, lock, lock_static, thread};
+use crate::sync::{Condvar, Mutex, MutexGuard, StaticMutex, lock, lock_static, thread};
 use crate::task::raw::{self, Header, Ran, Runnable, Schedule};
 use crate::task::{JoinError, JoinHandle};
 use idle::Idle;
@@ -165,7 +166,14 @@ struct Desk {
     working: usize,
     /// Workers that still touch the crew.
     aboard: usize,
+    /// Somebody waits for the end, or will.
+    is_awaited: bool,
 }
+
+/// When who waits for the end of a runtime looks for workers that are stuck: for the first time, and in
+/// which intervals at last.
+const FIRST_LOOK: Duration = Duration::from_millis(10);
+const LAST_LOOKS: Duration = Duration::from_secs(1);
 
 /// What who uses a runtime of the parent process is told.
 pub(crate) const FORKED: &str = "its runtime belongs to the parent process: after a fork, make a new \
@@ -208,6 +216,7 @@ impl Crew {
         desk.tenancy += 1;
         desk.working = reactors.len();
         desk.aboard = reactors.len();
+        desk.is_awaited = false;
         let tenancy = desk.tenancy;
         drop(desk);
         for (berth, reactor) in self.berths.iter().zip(reactors) {
@@ -297,13 +306,6 @@ impl Crew {
         lock(&self.berth(worker).reactor).clone()
     }
 
-    /// Those of the workers that have not left.
-    fn reactors(&self) -> Vec<Reactor> {
-        (0..self.workers())
-            .filter_map(|worker| self.reactor(worker))
-            .collect()
-    }
-
     /// True if there are tasks for a worker that has none. (What is in some worker's `next`, that
     /// worker will run itself.)
     pub(crate) fn has_tasks(&self) -> bool {
@@ -335,12 +337,13 @@ impl Crew {
         desk.tenancy == tenancy && desk.aboard > 0
     }
 
-    /// Begins the end of a tenancy.
-    pub(crate) fn end(&self, tenancy: u64) {
-        let desk = lock(&self.desk);
+    /// Begins the end of a tenancy, for which the caller will wait or not.
+    pub(crate) fn end(&self, tenancy: u64, is_awaited: bool) {
+        let mut desk = lock(&self.desk);
         if desk.tenancy != tenancy || desk.aboard == 0 {
             return;
         }
+        desk.is_awaited = is_awaited;
         self.is_ending.store(true, Ordering::Relaxed);
         // Pairs with the fence of the sleepers: a worker that does not see it is notified.
         fence(Ordering::SeqCst);
@@ -348,9 +351,43 @@ impl Crew {
         (0..self.workers()).for_each(|worker| self.notify(worker));
     }
 
-    /// Waits until all workers of a tenancy have left: how many have not when the time is over.
+    /// Waits until all workers of a tenancy have left: how many have not when the time is over. Now and
+    /// then disowns the reactors of those who have run nothing since the last look, and in the end all.
     pub(crate) fn wait_for_end(&self, tenancy: u64, timeout: Option<Duration>) -> usize {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut interval = FIRST_LOOK;
+        let mut runs = self.runs();
+        loop {
+            let look = Instant::now() + interval;
+            let look = deadline.map_or(look, |deadline| deadline.min(look));
+            // (A model knows no time.)
+            let look = cfg!(not(all(test, ekio_loom))).then_some(look);
+            let Some(desk) = self.wait_until(look, tenancy) else {
+                return 0;
+            };
+            let aboard = desk.aboard;
+            let is_over = deadline.is_some_and(|deadline| deadline <= Instant::now());
+            let before = mem::replace(&mut runs, self.runs());
+            let is_stuck = |worker: &usize| is_over || before[*worker] == runs[*worker];
+            let stuck = (0..self.workers()).filter(is_stuck);
+            let reactors: Vec<_> = stuck.filter_map(|worker| self.reactor(worker)).collect();
+            drop(desk);
+            reactors.iter().for_each(|reactor| reactor.disown());
+            if is_over {
+                return aboard;
+            }
+            interval = (2 * interval).min(LAST_LOOKS);
+        }
+    }
+
+    /// How many tasks each worker has run.
+    fn runs(&self) -> Vec<u64> {
+        let berths = self.berths.iter();
+        berths.map(|berth| berth.0.counts.runs.get()).collect()
+    }
+
+    /// The desk, if workers of that tenancy are still aboard at that time.
+    fn wait_until(&self, deadline: Option<Instant>, tenancy: u64) -> Option<MutexGuard<'_, Desk>> {
         let mut desk = lock(&self.desk);
         while desk.tenancy == tenancy && desk.aboard > 0 {
             let Some(deadline) = deadline else {
@@ -360,15 +397,12 @@ impl Crew {
             };
             let rest = deadline.saturating_duration_since(Instant::now());
             if rest.is_zero() {
-                let (aboard, reactors) = (desk.aboard, self.reactors());
-                drop(desk);
-                reactors.iter().for_each(|reactor| reactor.disown());
-                return aboard;
+                return Some(desk);
             }
             let waited = self.left.wait_timeout(desk, rest);
             desk = waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0;
         }
-        0
+        None
     }
 
     /// Step 2 of the end. The workers share the parts among them.
@@ -431,11 +465,13 @@ impl Crew {
     pub(crate) fn leave(&'static self, worker: usize) {
         let reactor = lock(&self.berth(worker).reactor).take();
         drop(reactor); // Without the lock.
-        // This worker looks after nobody any more.
-        self.reactors().iter().for_each(|reactor| reactor.disown());
         let mut desk = lock(&self.desk);
         desk.aboard -= 1;
         if desk.aboard > 0 {
+            let others = 0..if desk.is_awaited { 0 } else { self.workers() };
+            let reactors: Vec<_> = others.filter_map(|other| self.reactor(other)).collect();
+            drop(desk);
+            reactors.iter().for_each(|reactor| reactor.disown());
             return;
         }
         self.is_ending.store(false, Ordering::Relaxed);

@@ -225,9 +225,9 @@ impl Runtime {
         if workers.is_empty() {
             return 0;
         }
-        crew.end(tenancy);
         let mut is_own = false;
         Worker::with_current(|worker| is_own = std::ptr::eq(worker.crew(), crew));
+        crew.end(tenancy, !is_own);
         if is_own {
             return workers.len();
         }

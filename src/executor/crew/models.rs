@@ -244,7 +244,7 @@ impl Model {
     }
 
     fn end(self) {
-        self.crew.end(self.tenancy);
+        self.crew.end(self.tenancy, true);
         self.join();
     }
 
@@ -313,7 +313,7 @@ fn loom_spawn_vs_steal() {
             let spawn = |n| crew.spawn(tenancy, async move { n }, Location::caller());
             let (one, two) = (spawn(1), spawn(2));
             let sum = one.await.unwrap() + two.await.unwrap();
-            crew.end(tenancy);
+            crew.end(tenancy, true);
             assert_eq!(sum, 3);
         });
         drop(task);
@@ -368,7 +368,7 @@ fn loom_end_vs_inject() {
         let model = Model::start(2);
         let (task, handle) = raw::spawn(async {}, model.crew, Location::caller());
         assert!(model.crew.rosters.insert(&task, model.tenancy));
-        model.crew.end(model.tenancy);
+        model.crew.end(model.tenancy, true);
         model.crew.schedule(task);
         model.join();
         assert!(handle.is_finished());

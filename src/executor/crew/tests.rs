@@ -138,7 +138,7 @@ fn a_crew_is_clean_when_it_is_given_back() {
             // For the watch to be set up.
             thread::sleep(Duration::from_millis(2));
         }
-        stage.crew.end(stage.tenancy);
+        stage.crew.end(stage.tenancy, true);
         stage.join();
         assert!(tasks.iter().all(JoinHandle::is_finished));
     }
@@ -163,7 +163,7 @@ fn a_queue_that_fails_takes_its_worker_alone() {
                 thread::yield_now();
             }
         }
-        stage.crew.end(stage.tenancy);
+        stage.crew.end(stage.tenancy, true);
         stage.join();
         for task in tasks.into_iter().chain(more) {
             crate::block_on(task).unwrap();

@@ -67,7 +67,7 @@ impl Virtual {
         let worker = lock(&self.worker);
         let in_force = VirtualClock::put_in_force(&self.clock);
         let entered = context::enter_with(Arc::clone(&self.reactor));
-        handle.crew.end(handle.tenancy);
+        handle.crew.end(handle.tenancy, true);
         worker.work();
         drop(entered);
         drop(in_force);

@@ -22,10 +22,11 @@
 //! 2. `fence(SeqCst)`.
 //! 3. Look at the injector, at all rings, and whether the runtime ends.
 //! 4. `turn`: without waiting if step 3 found something.
-//! 5. Lock; leave the list. Who is not in it any more has been roused, and is searching now. Who saw
-//!    tasks in step 3 searches too, however many do: the others may be roused and not yet running.
+//! 5. When the turn brings a first task, or has ended: lock; leave the list. Who is not in it any more has
+//!    been roused, and is searching now. Who saw tasks in step 3 searches too, however many do: the others
+//!    may be roused and not yet running.
 //!
-//! # To end a search with a find (a worker)
+//! # To end a search with a find (a worker), be it what a turn brings
 //!
 //! 1. Count down. Who was not the last searcher is done.
 //! 2. `fence(SeqCst)`.

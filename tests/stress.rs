@@ -346,7 +346,7 @@ fn every_task_is_accounted_for_and_nothing_is_left_over() {
 
     // What is made once and kept is made now; so is the shared reactor, for what a worker that is stuck in
     // a task at the end of its runtime begins then.
-    futures_lite::future::block_on(ekio::time::sleep(Duration::from_millis(1)));
+    futures_lite::future::block_on(sleep(Duration::from_millis(1)));
     round(&name, &mut dice, tasks / 10, &mut tally);
     tally = Tally::default();
     let (mut held, memory) = (Held::now(), Memory::now());

@@ -347,12 +347,15 @@ impl Crew {
         self.is_ending.store(true, Ordering::Relaxed);
         // Pairs with the fence of the sleepers: a worker that does not see it is notified.
         fence(Ordering::SeqCst);
-        drop(desk);
+        // The only one that is left is the caller, and inside a task.
+        let is_unwatched = !is_awaited && desk.aboard == 1;
+        self.disown_if(desk, |_| is_unwatched);
         (0..self.workers()).for_each(|worker| self.notify(worker));
     }
 
     /// Waits until all workers of a tenancy have left: how many have not when the time is over. Now and
-    /// then disowns the reactors of those who have run nothing since the last look, and in the end all.
+    /// then disowns the reactors of those who have run nothing since the last look, and after some looks
+    /// all.
     pub(crate) fn wait_for_end(&self, tenancy: u64, timeout: Option<Duration>) -> usize {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut interval = FIRST_LOOK;
@@ -368,16 +371,22 @@ impl Crew {
             let aboard = desk.aboard;
             let is_over = deadline.is_some_and(|deadline| deadline <= Instant::now());
             let before = mem::replace(&mut runs, self.runs());
-            let is_stuck = |worker: &usize| is_over || before[*worker] == runs[*worker];
-            let stuck = (0..self.workers()).filter(is_stuck);
-            let reactors: Vec<_> = stuck.filter_map(|worker| self.reactor(worker)).collect();
-            drop(desk);
-            reactors.iter().for_each(|reactor| reactor.disown());
+            let is_late = is_over || interval == LAST_LOOKS;
+            self.disown_if(desk, |worker| is_late || before[worker] == runs[worker]);
             if is_over {
                 return aboard;
             }
             interval = (2 * interval).min(LAST_LOOKS);
         }
+    }
+
+    /// Disowns the reactors of some of the workers that are aboard.
+    fn disown_if(&self, desk: MutexGuard<'_, Desk>, is_chosen: impl Fn(usize) -> bool) {
+        let chosen = (0..self.workers()).filter(|worker| is_chosen(*worker));
+        let reactors: Vec<_> = chosen.filter_map(|worker| self.reactor(worker)).collect();
+        // They are those of this tenancy. It runs foreign code, so not under the lock.
+        drop(desk);
+        reactors.iter().for_each(|reactor| reactor.disown());
     }
 
     /// How many tasks each worker has run.
@@ -468,10 +477,9 @@ impl Crew {
         let mut desk = lock(&self.desk);
         desk.aboard -= 1;
         if desk.aboard > 0 {
-            let others = 0..if desk.is_awaited { 0 } else { self.workers() };
-            let reactors: Vec<_> = others.filter_map(|other| self.reactor(other)).collect();
-            drop(desk);
-            reactors.iter().for_each(|reactor| reactor.disown());
+            // If it has broken down, the others go on.
+            let is_unwatched = self.is_ending() && !desk.is_awaited;
+            self.disown_if(desk, |_| is_unwatched);
             return;
         }
         self.is_ending.store(false, Ordering::Relaxed);

@@ -187,6 +187,9 @@ impl Runtime {
     ///
     /// By one of its own workers, it waits for nobody, and answers how many workers there are.
     ///
+    /// Whoever waits in the reactor of a worker that has not ended is woken on this thread: do not hold a
+    /// lock that a waker of another executor takes.
+    ///
     /// # Examples
     ///
     /// ```

@@ -22,6 +22,7 @@ struct Parts {
 struct State {
     is_notified: bool,
     notifications: usize,
+    is_disowned: bool,
     /// What the next turn does.
     news: Option<Box<dyn FnOnce() + Send>>,
 }
@@ -41,6 +42,11 @@ impl Couch {
     #[cfg(not(ekio_loom))]
     pub(super) fn bring(&self, news: impl FnOnce() + Send + 'static) {
         lock(&self.0.state).news = Some(Box::new(news));
+    }
+
+    #[cfg(not(ekio_loom))]
+    pub(super) fn is_disowned(&self) -> bool {
+        lock(&self.0.state).is_disowned
     }
 
     pub(super) fn notifications(&self) -> usize {
@@ -63,7 +69,7 @@ impl Turn for Couch {
 
     fn notify(&self) {
         // As the reactor does it, and in `take_notification`.
-        self.0.was_notified.store(true, Ordering::Release);
+        self.0.was_notified.swap(true, Ordering::Release);
         let mut state = lock(&self.0.state);
         state.notifications += 1;
         state.is_notified = true;
@@ -78,5 +84,7 @@ impl Turn for Couch {
         self.is_notified() && self.0.was_notified.swap(false, Ordering::AcqRel)
     }
 
-    fn disown(&self) {}
+    fn disown(&self) {
+        lock(&self.0.state).is_disowned = true;
+    }
 }

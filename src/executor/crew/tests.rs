@@ -163,6 +163,7 @@ fn a_queue_that_fails_takes_its_worker_alone() {
                 thread::yield_now();
             }
         }
+        assert!(!stage.beds.iter().any(|bed| bed.couch.is_disowned()));
         stage.crew.end(stage.tenancy, true);
         stage.join();
         for task in tasks.into_iter().chain(more) {

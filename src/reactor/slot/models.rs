@@ -252,7 +252,7 @@ fn loom_slot_two_wait_vs_fire() {
 
 /// The last drivers of two reactors leave, one after the other, while one begins to wait: he is woken,
 /// or waits with the third.
-fn wait_vs_release(is_linked: bool) {
+fn wait_vs_release(is_linked: bool, leave: fn(&Reactor<Script>)) {
     model(PREEMPTIONS_MAX, move || {
         let reactors = [(); 3].map(|()| stage::<false>());
         let slot = Slot::new(Interest::BOTH, Readiness::NONE);
@@ -275,8 +275,8 @@ fn wait_vs_release(is_linked: bool) {
             assert!(poll(&mut Who::latest(), &waker).is_pending());
             bell
         });
-        reactors[0].release();
-        reactors[1].release();
+        leave(&reactors[0]);
+        leave(&reactors[1]);
         let bell = waiting.join().unwrap();
         assert!(bell.is_rung() || lock(&slot.waiting).is_linked_to_driven());
         slot.deregister(SOURCE, Fate::StaysOpen).unwrap();
@@ -286,12 +286,18 @@ fn wait_vs_release(is_linked: bool) {
 
 #[test]
 fn loom_slot_link_vs_release() {
-    wait_vs_release(false);
+    wait_vs_release(false, Reactor::release);
 }
 
 #[test]
 fn loom_slot_wait_vs_release() {
-    wait_vs_release(true);
+    wait_vs_release(true, Reactor::release);
+}
+
+/// The same, where they do not leave, and nobody counts on them any more.
+#[test]
+fn loom_slot_wait_vs_disown() {
+    wait_vs_release(true, Reactor::disown);
 }
 
 /// A slot moves to another reactor while the former one has an event for it. (Who fires has the table's

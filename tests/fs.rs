@@ -286,10 +286,17 @@ fn a_write_after_a_dropped_read_goes_where_that_began() {
         file.write_all(b"xx").await.unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"01xx456789");
         give_up_reading(&mut file, 3).await;
+        // Nor has anybody been given what is cut off.
+        file.set_len(8).await.unwrap();
+        let mut end = [0; 9];
+        assert_eq!(file.read(&mut end).await.unwrap(), 4);
+        assert_eq!(end[..4], *b"4567");
+        file.seek(SeekFrom::Start(4)).await.unwrap();
+        give_up_reading(&mut file, 3).await;
         let mut clone = file.try_clone().await.unwrap();
         let mut rest = Vec::new();
         clone.read_to_end(&mut rest).await.unwrap();
-        assert_eq!(rest, b"456789");
+        assert_eq!(rest, b"4567");
     });
 }
 

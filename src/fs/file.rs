@@ -294,6 +294,8 @@ impl File {
     /// [As in the whole module](super#cancel-safety).
     #[doc(alias = "ftruncate")]
     pub async fn set_len(&mut self, len: u64) -> io::Result<()> {
+        // What a dropped read has read may not be there any more.
+        poll_fn(|cx| self.pooled.poll_rewound(cx, ONLY).map_ok(drop)).await?;
         let call = move |file: &std::fs::File| file.set_len(len);
         self.pooled.call(ONLY, true, call).await
     }
@@ -367,7 +369,8 @@ impl File {
     /// # Errors
     ///
     /// That of a write of which nobody was told, and what the system says when the cursor has to be put
-    /// back. The file is closed then; who wants to keep it [flushes](File::flush) before.
+    /// back: of a pipe or a terminal it cannot be, if a dropped read has read what nobody has taken. The
+    /// file is closed then; who wants to keep it [flushes](File::flush), and reads, before.
     ///
     /// # Cancel safety
     ///

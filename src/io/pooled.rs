@@ -75,6 +75,8 @@ pub(crate) struct Desk {
 struct Kept {
     bytes: Vec<u8>,
     taken: usize,
+    /// In so many of the rest, from the first, no line ends.
+    searched: usize,
 }
 
 impl Kept {
@@ -88,6 +90,7 @@ impl Kept {
 
     fn take(&mut self, count: usize) {
         self.taken += count;
+        self.searched = self.searched.saturating_sub(count);
         if self.is_empty() {
             self.clear();
         }
@@ -96,6 +99,27 @@ impl Kept {
     fn clear(&mut self) {
         self.bytes.clear();
         self.taken = 0;
+        self.searched = 0;
+    }
+
+    /// Adds bytes behind the rest, in the place of what has been taken.
+    fn extend(&mut self, bytes: &[u8]) {
+        self.bytes.drain(..self.taken);
+        self.taken = 0;
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// How long the first line is, with its end. No byte is looked at twice.
+    fn find_line(&mut self) -> Option<usize> {
+        let news = &self.rest()[self.searched..];
+        let newline = news.iter().position(|byte| *byte == b'\n');
+        match newline {
+            Some(newline) => Some(self.searched + newline + 1),
+            None => {
+                self.searched = self.rest().len();
+                None
+            }
+        }
     }
 }
 
@@ -124,15 +148,14 @@ impl Desk {
     /// What a search for the end of a line can be answered with at once: the line, or what there is
     /// at the end.
     fn take_line(&mut self) -> Option<io::Result<Vec<u8>>> {
-        let rest = self.kept.rest();
-        let end = match rest.iter().position(|byte| *byte == b'\n') {
-            Some(newline) => newline + 1,
+        let end = match self.kept.find_line() {
+            Some(end) => end,
             None => match self.end_of_read.take()? {
-                Ok(()) => rest.len(),
+                Ok(()) => self.kept.rest().len(),
                 Err(error) => return Some(Err(error)),
             },
         };
-        let line = rest[..end].to_vec();
+        let line = self.kept.rest()[..end].to_vec();
         self.kept.take(end);
         Some(Ok(line))
     }
@@ -145,7 +168,7 @@ impl Desk {
                 if self.kept.is_empty() {
                     mem::swap(&mut self.kept.bytes, &mut buffer);
                 } else {
-                    self.kept.bytes.extend_from_slice(&buffer);
+                    self.kept.extend(&buffer);
                 }
             }
             Err(error) => self.end_of_read = Some(Err(error)),
@@ -434,9 +457,16 @@ where
     }
 
     fn start_rewind(&self, desk: MutexGuard<'_, Desk>, unread: usize) {
-        // A `Vec` has up to `isize::MAX` bytes.
-        let back = SeekFrom::Current(-(unread as i64));
-        let job = move |mut source: &T| source.seek(back);
+        let job = move |mut source: &T| {
+            let place = source.stream_position()?;
+            // A `Vec` has up to `isize::MAX` bytes.
+            let back = source.seek(SeekFrom::Current(-(unread as i64)))?;
+            // Some devices answer a seek that they do not do.
+            match back.checked_add(unread as u64) {
+                Some(end) if end == place => Ok(back),
+                _ => Err(io::ErrorKind::NotSeekable.into()),
+            }
+        };
         let note = |desk: &mut Desk, answer: io::Result<u64>| match answer {
             Ok(_) => desk.kept.clear(),
             Err(error) if error.kind() == io::ErrorKind::NotSeekable => {
@@ -471,10 +501,17 @@ where
         }
     }
 
-    /// The source itself, with its cursor where the caller believes it. For the only handle.
+    /// The source itself, with its cursor where the caller believes it. For the only handle. It is an error
+    /// if there is no cursor, and something has been read that nobody has taken.
     pub(crate) async fn into_source(self, waiter: Waiter) -> io::Result<T> {
         poll_fn(|cx| self.poll_written(cx, waiter)).await?;
-        poll_fn(|cx| self.poll_rewound(cx, waiter).map_ok(drop)).await?;
+        let unread = |desk: MutexGuard<'_, Desk>| desk.kept.rest().len();
+        let unread = poll_fn(|cx| self.poll_rewound(cx, waiter).map_ok(unread)).await?;
+        if unread > 0 {
+            return Err(io::Error::other(format!(
+                "{unread} bytes that a dropped read has read cannot be put back: read them before"
+            )));
+        }
         // Calls give their share back before they are over.
         Arc::into_inner(self.source).ok_or_else(|| io::Error::other("the source is still in use"))
     }

@@ -3,6 +3,7 @@
 use super::*;
 use std::io::Write;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 
 use futures_lite::future::{block_on, poll_once};
@@ -10,6 +11,8 @@ use futures_lite::future::{block_on, poll_once};
 /// Reads what is sent to it, one message for each read; writes to where the test hears of it.
 struct Slow {
     to_read: Mutex<Receiver<Result<Vec<u8>, &'static str>>>,
+    /// It answers a seek, and does not do it.
+    is_device: AtomicBool,
     cursor: Mutex<i64>,
     written: Mutex<Sender<Vec<u8>>>,
 }
@@ -24,6 +27,7 @@ fn slow() -> (Pooled<Slow>, Ends) {
     let (writes, written) = mpsc::channel();
     let slow = Slow {
         to_read: Mutex::new(reads),
+        is_device: AtomicBool::new(false),
         cursor: Mutex::new(0),
         written: Mutex::new(writes),
     };
@@ -43,6 +47,9 @@ impl Read for &Slow {
 impl Seek for &Slow {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let mut cursor = self.cursor.lock().unwrap();
+        if self.is_device.load(Ordering::Relaxed) {
+            return Ok(0);
+        }
         match to {
             SeekFrom::Start(0) => return Err(io::ErrorKind::NotSeekable.into()),
             SeekFrom::Start(place) => *cursor = place as i64,
@@ -247,5 +254,70 @@ fn a_line_is_kept_until_its_end_has_come() {
         assert_eq!(line().await.unwrap(), b"");
         ends.to_read.send(Ok(b"\n".to_vec())).unwrap();
         assert_eq!(line().await.unwrap(), b"\n");
+    });
+}
+
+/// Records that are never in step with the pieces in which they are read: memory for what is read at once
+/// is enough, whatever has been read before.
+#[test]
+fn lines_that_have_been_taken_are_not_kept() {
+    let (slow, ends) = slow();
+    let line = || poll_fn(|cx| slow.poll_line(cx, 0));
+    block_on(async {
+        for piece in 0..100 {
+            let bytes = (0..1_000).map(|byte| match (piece * 1_000 + byte) % 64 {
+                12 => b'\n',
+                _ => b'x',
+            });
+            ends.to_read.send(Ok(bytes.collect())).unwrap();
+        }
+        ends.to_read.send(Ok(Vec::new())).unwrap();
+        let mut count = 0;
+        while count < 100_000 {
+            count += line().await.unwrap().len();
+            let room = slow.desk.lock().unwrap().kept.bytes.capacity();
+            assert!(room <= 32 * 1024, "{room} bytes are kept after {count}");
+        }
+        assert_eq!(count, 100_000);
+    });
+}
+
+/// A long line comes in pieces, and each piece is searched once.
+#[test]
+fn a_long_line_is_not_searched_from_its_beginning() {
+    let mut desk = Desk::default();
+    for piece in 1..=10 {
+        desk.note_read(b"x".repeat(100), Ok(100));
+        assert_eq!(desk.kept.searched, (piece - 1) * 100);
+        assert!(desk.take_line().is_none());
+        assert_eq!(desk.kept.searched, piece * 100);
+    }
+    let mut buffer = [0; 250];
+    desk.take_read(&mut buffer).unwrap().unwrap();
+    assert_eq!(desk.kept.searched, 750);
+    desk.note_read(b"y\nz\n".to_vec(), Ok(4));
+    assert_eq!(desk.take_line().unwrap().unwrap().len(), 752);
+    assert_eq!(desk.take_line().unwrap().unwrap(), b"z\n");
+    assert!(desk.take_line().is_none());
+}
+
+/// Devices such as Linux's `hidraw` do nothing about a seek, and answer that it is done.
+#[test]
+fn a_seek_that_is_answered_and_not_done_loses_no_byte() {
+    let (slow, ends) = slow();
+    slow.get_ref().is_device.store(true, Ordering::Relaxed);
+    block_on(async {
+        give_up(read::<8>(&slow));
+        ends.to_read.send(Ok(b"report".to_vec())).unwrap();
+        poll_fn(|cx| slow.poll_rewound(cx, 0).map_ok(drop))
+            .await
+            .unwrap();
+        take(&slow, b"request").await.unwrap();
+        flush(&slow).await.unwrap();
+        assert_eq!(ends.written.recv().unwrap(), b"request");
+        assert_eq!(read::<4>(&slow).await.unwrap(), b"repo");
+        // Nor does its owner get it back without them.
+        let error = slow.into_source(0).await.err().unwrap();
+        assert!(error.to_string().starts_with("2 bytes"), "{error}");
     });
 }

@@ -156,12 +156,14 @@ impl Child {
     ///
     /// # Errors
     ///
-    /// `PermissionDenied` if it is not ours to kill (it has become another user's).
+    /// `PermissionDenied` if it is not ours to kill (it has become another user's); and those of
+    /// [`wait`](Child::wait): if somebody else has taken its status, its number may be that of another
+    /// program by now.
     #[doc(alias = "SIGKILL")]
     #[doc(alias = "TerminateProcess")]
     pub fn start_kill(&mut self) -> io::Result<()> {
         // An end that is not known yet would be an error on Windows.
-        if let Ok(Some(_)) = self.try_wait() {
+        if self.try_wait()?.is_some() {
             return Ok(());
         }
         match self.watch().get_mut() {

@@ -167,6 +167,21 @@ fn ended_by_a_signal() {
     });
 }
 
+/// Its number may be another program's by then.
+#[test]
+fn a_stolen_status_is_no_leave_to_kill() {
+    let _watchdog = Watchdog::start();
+    ekio::block_on(async {
+        let mut child = short_lived().kill_on_drop(true).spawn().unwrap();
+        let id = i32::try_from(child.id().unwrap()).unwrap();
+        // SAFETY: waitpid asks for a number, and for a place for the status, which may be null.
+        let stolen = unsafe { libc::waitpid(id, std::ptr::null_mut(), 0) };
+        assert_eq!(stolen, id);
+        let error = child.start_kill().unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ECHILD));
+    });
+}
+
 /// A status that somebody else has taken is an error, and no hang.
 #[test]
 fn a_stolen_status() {

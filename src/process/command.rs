@@ -168,7 +168,9 @@ impl Command {
     /// Starts the program (`fork` and `exec`, `posix_spawn`, `CreateProcess`).
     ///
     /// The call is std's, and blocks for as long as the system takes to start a program, which is
-    /// short. None of this library's descriptors and handles is inherited (`b_inherit`).
+    /// short. None of this library's descriptors and handles is inherited (`b_inherit`), with one
+    /// exception: on Windows a connection that another thread is just accepting may be, because the
+    /// system makes it inheritable at first; its peer then hears of its end when the program has ended.
     ///
     /// # Errors
     ///

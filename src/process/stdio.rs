@@ -21,6 +21,7 @@ use super::pipe::{Receiver, Sender};
 /// |---|---|---|
 /// | what was written is | in the system's buffer | on its way to it: an error may show at the next `write` or `flush` only |
 /// | [`flush`](ChildStdin::flush) waits | for nothing | until the system has taken what was written |
+/// | when this program ends | what was written is in the pipe | what is still on its way is lost: [`flush`](ChildStdin::flush) before |
 /// | dropping | closes the pipe | closes the pipe as soon as the system has taken what was written |
 pub struct ChildStdin {
     pub(super) pipe: Sender,

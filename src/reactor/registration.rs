@@ -76,6 +76,11 @@ pub struct Registration<T: IoSafe> {
 impl<T: IoSafe> Registration<T> {
     /// Takes a source, and puts it into non-blocking mode.
     ///
+    /// # Platform behaviour
+    ///
+    /// On Windows, do not register a socket and a duplicate of it (`try_clone`) at the same time: before
+    /// Windows 11 one of the two may miss events. Share one registration instead.
+    ///
     /// # Errors
     ///
     /// `Unsupported` for a source that is always ready and cannot be watched (a regular file, a

@@ -48,7 +48,10 @@
 //!   (`socket.rs`; `a24_afd_live_ops_zero`). Dropping the poller cancels all, and waits for all.
 //! * *Two polls of one socket* through one handle get each other's answers
 //!   ([trio#1269](https://github.com/python-trio/trio/issues/1269)). The machine in `watch.rs` never
-//!   has more than one under way.
+//!   has more than one under way. But a duplicate of the socket (`try_clone`) is another number for us and
+//!   the same socket for AFD: on systems before Windows 11 one of the two may never hear of its events, even
+//!   through different handles ([wepoll#35](https://github.com/piscisaureus/wepoll/issues/35)). So a socket
+//!   and its duplicate must not be watched at the same time.
 //! * *A poll is level-triggered and ends once.* Edge is emulated: a direction that was reported is
 //!   not asked for again until `rearm`; what is closed is told once. Level asks again at the next
 //!   `wait`, not sooner, or it would see the data that its owner is about to take.

@@ -269,7 +269,9 @@ impl Iocp {
     }
 
     /// Takes over a handle that was opened for overlapped operations (a named pipe, a file) and is
-    /// not a socket. Its operations end in this poller's queue from now on.
+    /// not a socket. Its operations end in this poller's queue from now on. (Not if its owner has asked,
+    /// by `FILE_SKIP_COMPLETION_PORT_ON_SUCCESS`, for no packet where an operation is done at once: such an
+    /// operation would seem to be under way for ever.)
     ///
     /// # Errors
     ///

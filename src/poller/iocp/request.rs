@@ -4,7 +4,8 @@
 //! operation is a record behind an `Arc`, and *while the kernel has it the poller's list has a strong
 //! count*. The packet names the record by the address of its `OVERLAPPED`; the list is asked for that
 //! address, and the pointer is never followed. So a packet of an operation that somebody else started
-//! on the same handle (a duplicate of it, say) is a stranger and is dropped, and no record is freed
+//! on the same handle (a duplicate of it, say) is a stranger and is dropped; also if its memory has become
+//! that of a record since, for the kernel has not written that record's status yet. No record is freed
 //! twice, or before its packet has come.
 //!
 //! Locks, in this order: the handle, the record, the list.
@@ -18,7 +19,7 @@ use std::os::windows::io::{AsHandle as _, AsRawHandle as _, OwnedHandle, RawHand
 use std::ptr;
 
 use windows_sys::Win32::Foundation::{
-    ERROR_IO_PENDING, ERROR_MORE_DATA, ERROR_PIPE_CONNECTED, NTSTATUS,
+    ERROR_IO_PENDING, ERROR_MORE_DATA, ERROR_PIPE_CONNECTED, NTSTATUS, STATUS_PENDING,
 };
 use windows_sys::Win32::Storage::FileSystem::{ReadFile, WriteFile};
 use windows_sys::Win32::System::IO::{CancelIoEx, OVERLAPPED};
@@ -95,6 +96,9 @@ impl Associated {
     /// Starts reading (`ReadFile`), at most as much as the buffer is long. The event will be
     /// `READABLE`.
     ///
+    /// Of a message that is longer than the buffer (a pipe of messages), the buffer is filled, the result is
+    /// the system's `ERROR_MORE_DATA`, and the event's payload is the count; the rest is read next.
+    ///
     /// # Errors
     ///
     /// `NotFound` if the poller has gone, `InvalidInput` for [`Key::RESERVED`], and what the system
@@ -163,7 +167,7 @@ impl Associated {
         unsafe { self.start(key, Readiness::WRITABLE, Vec::new(), begin) }
     }
 
-    /// Starts any other operation. `begin` is given the handle, a zeroed `OVERLAPPED` and the
+    /// Starts any other operation. `begin` is given the handle, a new `OVERLAPPED` and the
     /// buffer; `readiness` is what the event will say, if the operation succeeds.
     ///
     /// # Errors
@@ -194,7 +198,10 @@ impl Associated {
             handle: Arc::clone(&self.handle),
             key,
             readiness,
-            overlapped: UnsafeCell::new(OVERLAPPED::default()),
+            overlapped: UnsafeCell::new(OVERLAPPED {
+                Internal: STATUS_PENDING as usize,
+                ..OVERLAPPED::default()
+            }),
             state: Mutex::new(State::Started(buffer)),
             _counted: Counted::new(&self.list.port.census),
         });
@@ -291,6 +298,13 @@ impl List {
 
     /// A packet has come for this address.
     pub(super) fn complete(&self, address: usize) -> Option<Event> {
+        let is_ours = {
+            let records = lock(&self.records);
+            records.as_ref()?.get(&address)?.has_status()
+        };
+        if !is_ours {
+            return None;
+        }
         self.take(address)?.end()
     }
 
@@ -315,6 +329,15 @@ impl List {
 impl Record {
     fn address(&self) -> usize {
         self.overlapped.get().addr()
+    }
+
+    /// True if the kernel has written how the operation ended, which it does before its packet comes.
+    fn has_status(&self) -> bool {
+        // SAFETY: the memory is alive, as the list has the record; no reference to it is made.
+        let status = unsafe { &raw const (*self.overlapped.get()).Internal };
+        // SAFETY: as above. The kernel may write the field at this moment, hence volatile, and one word.
+        let status = unsafe { status.read_volatile() };
+        status as NTSTATUS != STATUS_PENDING
     }
 
     /// Does nothing if the operation has ended, or the handle was closed, which cancels too.
@@ -380,5 +403,42 @@ fn started(answer: i32) -> io::Result<()> {
         // Under way; or done, with the rest of a message left behind, which is but a warning.
         Some(ERROR_IO_PENDING | ERROR_MORE_DATA) => Ok(()),
         _ => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::poller::iocp::Iocp;
+    use crate::poller::{Events, Poller as _};
+
+    /// A stranger's packet, of an operation that is over, names an address at which a record lies by now.
+    #[test]
+    fn a_packet_before_the_status_is_a_stranger_s() {
+        let poller = Iocp::new().unwrap();
+        // It says nothing until its input ends, nor then.
+        let mut command = Command::new("cmd.exe");
+        command.args(["/q", "/c", "set /p line="]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let output = child.stdout.take().unwrap();
+        let output = poller.associate(output.into()).unwrap();
+        let mut read = output.read(Key(7), vec![0; 10]).unwrap();
+        let address = read.record.overlapped.get();
+        output.list.port.post(origin::REQUEST, address).unwrap();
+        let mut events = Events::with_capacity(4);
+        poller
+            .wait(&mut events, Some(Duration::from_millis(50)))
+            .unwrap();
+        assert!(events.is_empty());
+        assert!(read.finish().is_none(), "the kernel has the buffer");
+        drop(child.stdin.take());
+        while read.finish().is_none() {
+            poller.wait(&mut events, None).unwrap();
+        }
+        child.wait().unwrap();
     }
 }

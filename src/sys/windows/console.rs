@@ -1,5 +1,6 @@
 //! The console's events.
 
+use std::ffi::c_void;
 use std::io;
 use std::sync::OnceLock;
 
@@ -31,6 +32,10 @@ pub(crate) fn handle_console_events(handler: fn(u32) -> ConsoleAnswer) -> io::Re
     static ANSWER: OnceLock<Result<(), i32>> = OnceLock::new();
     let answer = ANSWER.get_or_init(|| {
         HANDLER.get_or_init(|| handler);
+        // It is never taken away, so its code has to stay.
+        if !super::keep_loaded(on_event as *const c_void) {
+            return Err(io::Error::last_os_error().raw_os_error().unwrap_or(0));
+        }
         // SAFETY: SetConsoleCtrlHandler asks for a function that may be called on any thread for as
         // long as it is installed, which `on_event` may.
         match unsafe { SetConsoleCtrlHandler(Some(on_event), 1) } {

@@ -202,8 +202,8 @@ impl ListeningSocket for UnixListener {
         }
         // SAFETY: the number is that of an open socket, made above, which nobody else has.
         let socket = unsafe { OwnedSocket::from_raw_socket(socket as RawSocket) };
-        super::set_socket_nonblocking(socket.as_socket())?;
         finish_accepted(&socket)?;
+        super::set_socket_nonblocking(socket.as_socket())?;
         Ok((UnixStream(socket), name.address()))
     }
 }

@@ -72,8 +72,8 @@ pub(super) fn begun(answer: i32) -> io::Result<bool> {
 /// Accepts a connection as a non-blocking socket.
 pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     let (stream, address) = listener.accept()?;
-    stream.set_nonblocking(true)?;
     finish_accepted(&stream)?;
+    stream.set_nonblocking(true)?;
     Ok((stream, address))
 }
 

@@ -357,7 +357,8 @@ impl Kqueue {
             Ok(receipts) => receipts,
             Err(error) => {
                 // How far it came is not known. That some are not there is no second error.
-                let _ = self.take_out(ident, wish.interest | Interest::READABLE);
+                let lines = old_filters | wish.interest | Interest::READABLE;
+                let _ = self.take_out(ident, lines);
                 return Err(error.into());
             }
         };

@@ -110,7 +110,7 @@ pub struct Poll {
     notifier: Notifier,
     /// True if a notification was meant for the caller of `wait`, and not only for the waiter, to
     /// make it look at the table again. Written before the notifier is told, read after it has been
-    /// acknowledged; its swaps order the two.
+    /// acknowledged. A waiter that was only nudged may read it in between, before the notifier is told.
     is_notified: AtomicBool,
     posts: Posts,
     waiter: OneWaiter<Mirror>,
@@ -233,8 +233,9 @@ impl Poller for Poll {
 
     fn notify(&self) -> io::Result<()> {
         self.home.check()?;
-        // Relaxed: ordered by the notifier's swaps, see the field.
-        self.is_notified.store(true, Ordering::Relaxed);
+        // Release: pairs with the swap in `acknowledge`, for what the caller has published. A swap, not
+        // a store: it must not hide the notification of another thread.
+        self.is_notified.swap(true, Ordering::Release);
         self.notifier.notify()
     }
 
@@ -262,8 +263,8 @@ impl Poll {
     /// Takes note of a report by the notifier, and says whether it was for the caller.
     fn acknowledge(&self) -> bool {
         self.notifier.acknowledge(false);
-        // Relaxed: ordered by the notifier's swaps, see the field.
-        self.is_notified.swap(false, Ordering::Relaxed)
+        // Acquire: pairs with the swap in `notify`.
+        self.is_notified.swap(false, Ordering::Acquire)
     }
 }
 

@@ -9,6 +9,9 @@
 //! other, at home in the reactor of whoever polls it. No thread passes signals on, and a listener in
 //! one thread does not depend on what another one does.
 //!
+//! A child that is started by `fork` (with a `pre_exec`, say) has the handler until its `exec`: a signal that
+//! reaches it in between does nothing there, where without a listener it might have ended the child.
+//!
 //! # What we do not use, and why
 //!
 //! * `signalfd`: the signals would have to be blocked in every thread of the process, which a library
@@ -57,6 +60,10 @@ impl SignalKind {
 
     /// `SIGCHLD`: a child has exited, or was stopped or continued. ([`Child::wait`] needs no such
     /// listener.)
+    ///
+    /// In a program that ignored it (`SIG_IGN`), whose children the system buries, a listener ends that:
+    /// from then on a child for which nobody waits stays as a zombie. One that has set `SA_NOCLDWAIT`
+    /// keeps it.
     ///
     /// [`Child::wait`]: crate::process::Child::wait
     #[must_use]

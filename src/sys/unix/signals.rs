@@ -151,7 +151,8 @@ impl Line {
         self.expected.get_or_init(|| Previous::new(&old));
         let mut ours = old;
         ours.sa_sigaction = on_signal as HandlerWithDetails as usize;
-        // A system call that it interrupts goes on, and children are buried as before.
+        // A system call that it interrupts goes on, and children are buried as before. (Not if they were
+        // because the signal was ignored: see `SignalKind::child`.)
         ours.sa_flags = libc::SA_SIGINFO
             | libc::SA_RESTART
             | (old.sa_flags & (libc::SA_NOCLDWAIT | libc::SA_NOCLDSTOP));

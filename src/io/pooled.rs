@@ -19,6 +19,10 @@
 //! noted, and the desk no longer busy, in one critical section. Nothing foreign runs in it: wakers
 //! are cloned before and woken after.
 
+mod kept;
+#[cfg(all(test, not(ekio_loom)))]
+mod tests;
+
 use std::future::{Future, poll_fn};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::mem;
@@ -29,6 +33,7 @@ use std::thread;
 use crate::executor::blocking::spawn_blocking;
 use crate::reactor::budget;
 use crate::reactor::wakers::WakerBatch;
+use kept::Kept;
 
 /// The most that one call reads or writes. To copy so much takes longer than the way to the pool and
 /// back, so more would not be faster, and a source that is open holds a buffer of that size at most.
@@ -68,59 +73,6 @@ pub(crate) struct Desk {
     rewind: Rewind,
     /// An empty buffer for the next call.
     spare: Vec<u8>,
-}
-
-/// Bytes that were read, the first of them taken.
-#[derive(Debug, Default)]
-struct Kept {
-    bytes: Vec<u8>,
-    taken: usize,
-    /// In so many of the rest, from the first, no line ends.
-    searched: usize,
-}
-
-impl Kept {
-    fn rest(&self) -> &[u8] {
-        &self.bytes[self.taken..]
-    }
-
-    fn is_empty(&self) -> bool {
-        self.rest().is_empty()
-    }
-
-    fn take(&mut self, count: usize) {
-        self.taken += count;
-        self.searched = self.searched.saturating_sub(count);
-        if self.is_empty() {
-            self.clear();
-        }
-    }
-
-    fn clear(&mut self) {
-        self.bytes.clear();
-        self.taken = 0;
-        self.searched = 0;
-    }
-
-    /// Adds bytes behind the rest, in the place of what has been taken.
-    fn extend(&mut self, bytes: &[u8]) {
-        self.bytes.drain(..self.taken);
-        self.taken = 0;
-        self.bytes.extend_from_slice(bytes);
-    }
-
-    /// How long the first line is, with its end. No byte is looked at twice.
-    fn find_line(&mut self) -> Option<usize> {
-        let news = &self.rest()[self.searched..];
-        let newline = news.iter().position(|byte| *byte == b'\n');
-        match newline {
-            Some(newline) => Some(self.searched + newline + 1),
-            None => {
-                self.searched = self.rest().len();
-                None
-            }
-        }
-    }
 }
 
 /// What became of the attempt to put the cursor back to where the caller believes it.
@@ -165,11 +117,7 @@ impl Desk {
             Ok(0) => self.end_of_read = Some(Ok(())),
             Ok(count) => {
                 buffer.truncate(count);
-                if self.kept.is_empty() {
-                    mem::swap(&mut self.kept.bytes, &mut buffer);
-                } else {
-                    self.kept.extend(&buffer);
-                }
+                self.kept.put(&mut buffer);
             }
             Err(error) => self.end_of_read = Some(Err(error)),
         }
@@ -588,6 +536,3 @@ pub(crate) async fn on_pool<R: Send + 'static>(
     budget::spend();
     answer
 }
-
-#[cfg(all(test, not(ekio_loom)))]
-mod tests;

@@ -314,13 +314,9 @@ impl Crew {
 
     /// The same, if one worker has so many for himself.
     pub(crate) fn has_tasks_besides(&self, worker: usize, own: usize) -> bool {
-        let mut rings = self
-            .berths
-            .iter()
-            .map(|berth| berth.0.ring.len())
-            .enumerate();
         let own = |number| if number == worker { own } else { 0 };
-        !self.injector.is_empty() || rings.any(|(number, len)| len > own(number))
+        let has_more = |number| self.berth(number).ring.len() > own(number);
+        !self.injector.is_empty() || (0..self.workers()).any(has_more)
     }
 
     pub(crate) fn is_ending(&self) -> bool {

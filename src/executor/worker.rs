@@ -238,13 +238,9 @@ impl Worker {
     /// Where a wake on this thread, or a spawn, puts a task.
     pub(crate) fn push(&self, task: Runnable) {
         self.counts().pushes.bump();
-        if self.is_turning.get() {
+        if self.is_turning.get() || self.lots.is_some() {
             self.push_back(task);
             self.end_rest();
-            return;
-        }
-        if self.lots.is_some() {
-            self.push_back(task);
             return;
         }
         let displaced = self.crew.berth(self.index).replace_next(Some(task));

@@ -295,7 +295,7 @@ impl File {
     #[doc(alias = "ftruncate")]
     pub async fn set_len(&mut self, len: u64) -> io::Result<()> {
         // What a dropped read has read may not be there any more.
-        poll_fn(|cx| self.pooled.poll_rewound(cx, ONLY).map_ok(drop)).await?;
+        self.pooled.rewound(ONLY).await?;
         let call = move |file: &std::fs::File| file.set_len(len);
         self.pooled.call(ONLY, true, call).await
     }
@@ -338,7 +338,7 @@ impl File {
     ///
     /// Dropping the future loses nothing.
     pub async fn try_clone(&mut self) -> io::Result<File> {
-        poll_fn(|cx| self.pooled.poll_rewound(cx, ONLY).map_ok(drop)).await?;
+        self.pooled.rewound(ONLY).await?;
         let clone = self.pooled.call(ONLY, false, std::fs::File::try_clone);
         clone.await.map(File::from_std)
     }

@@ -404,6 +404,11 @@ where
         }
     }
 
+    /// The same, for who begins no call under that lock.
+    pub(crate) async fn rewound(&self, waiter: Waiter) -> io::Result<()> {
+        poll_fn(|cx| self.poll_rewound(cx, waiter).map_ok(drop)).await
+    }
+
     fn start_rewind(&self, desk: MutexGuard<'_, Desk>, unread: usize) {
         let job = move |mut source: &T| {
             let place = source.stream_position()?;

@@ -288,14 +288,15 @@ impl<P: Poller> Reactor<P> {
         if timers.is_empty() {
             return;
         }
-        drop(timers);
         let now = clock::now();
         loop {
-            let more = self.timers().expire(now, batch);
+            let more = timers.expire(now, batch);
+            drop(timers);
             batch.wake_all();
             if !more {
                 return;
             }
+            timers = self.timers();
         }
     }
 }

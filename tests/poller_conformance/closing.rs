@@ -195,7 +195,9 @@ pub fn closed_while_registered<P: Poller>(trigger: Trigger) {
     let (near, far) = tcp_pair();
     // Its number is to stay nobody's, and the tests beside this one open sockets too.
     #[cfg(unix)]
-    let near = crate::support::unix::out_of_the_way(near);
+    let numbers = crate::support::unix::HighNumbers::take();
+    #[cfg(unix)]
+    let near = std::net::TcpStream::from(numbers.duplicate(&near));
     let lost = rig.add(Source::socket(&near), 1, READABLE, trigger);
     rig.expect_silence();
     drop(near);

@@ -167,16 +167,21 @@ fn ended_by_a_signal() {
     });
 }
 
+/// Waits until a child has exited, behind the back of who has started it.
+fn steal_status(id: u32) {
+    let id = i32::try_from(id).unwrap();
+    // SAFETY: waitpid(2) asks for nothing if the status is not wanted.
+    let stolen = unsafe { libc::waitpid(id, std::ptr::null_mut(), 0) };
+    assert_eq!(stolen, id);
+}
+
 /// Its number may be another program's by then.
 #[test]
 fn a_stolen_status_is_no_leave_to_kill() {
     let _watchdog = Watchdog::start();
     ekio::block_on(async {
         let mut child = short_lived().kill_on_drop(true).spawn().unwrap();
-        let id = i32::try_from(child.id().unwrap()).unwrap();
-        // SAFETY: waitpid asks for a number, and for a place for the status, which may be null.
-        let stolen = unsafe { libc::waitpid(id, std::ptr::null_mut(), 0) };
-        assert_eq!(stolen, id);
+        steal_status(child.id().unwrap());
         let error = child.start_kill().unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::ECHILD));
     });
@@ -190,14 +195,12 @@ fn a_stolen_status() {
     }
     everywhere(|| async {
         let mut child = actor("wait").spawn().unwrap();
-        let id = i32::try_from(child.id().unwrap()).unwrap();
+        let id = child.id().unwrap();
         begin_to_wait(&mut child).await;
         drop(child.stdin.take());
-        let stolen = ekio::spawn_blocking(move || {
-            // SAFETY: waitpid(2) asks for nothing if the status is not wanted.
-            unsafe { libc::waitpid(id, std::ptr::null_mut(), 0) }
-        });
-        assert_eq!(stolen.await.unwrap(), id);
+        ekio::spawn_blocking(move || steal_status(id))
+            .await
+            .unwrap();
         let error = child.wait().await.unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::ECHILD), "{error}");
     });

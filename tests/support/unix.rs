@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io;
-use std::net::TcpStream;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -197,18 +196,4 @@ pub fn processor_time() -> Duration {
     let answer = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
     assert_eq!(answer, 0, "{}", io::Error::last_os_error());
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-}
-
-/// The same socket under a number near the highest. Systems give the lowest that is free, so that no other
-/// thread is given this one when it is closed; nor is another caller of this.
-pub fn out_of_the_way(stream: TcpStream) -> TcpStream {
-    use rustix::process::{Resource, getrlimit};
-    static CALLS: AtomicU32 = AtomicU32::new(1);
-    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let limit = u32::try_from(limit).unwrap_or(u32::MAX).min(1_024);
-    let lowest = limit - 4 * CALLS.fetch_add(1, Ordering::Relaxed);
-    let lowest = RawFd::try_from(lowest).unwrap();
-    rustix::io::fcntl_dupfd_cloexec(&stream, lowest)
-        .unwrap()
-        .into()
 }

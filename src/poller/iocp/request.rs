@@ -298,14 +298,12 @@ impl List {
 
     /// A packet has come for this address.
     pub(super) fn complete(&self, address: usize) -> Option<Event> {
-        let is_ours = {
-            let records = lock(&self.records);
-            records.as_ref()?.get(&address)?.has_status()
-        };
-        if !is_ours {
-            return None;
+        let has_status = lock(&self.records).as_ref()?.get(&address)?.has_status();
+        if has_status {
+            self.take(address)?.end()
+        } else {
+            None
         }
-        self.take(address)?.end()
     }
 
     /// Nothing will be started any more; what is under way shall end. Its packets are still to be

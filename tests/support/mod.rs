@@ -23,14 +23,15 @@ pub const QUIET: Duration = Duration::from_millis(30);
 pub const HANG: Duration = Duration::from_secs(if cfg!(miri) { 300 } else { 30 });
 
 /// How often to do something of which `PITFALLS` wants `whole` rounds: a hundredth of them, or
-/// `EKIO_REPEAT` hundredths.
+/// `EKIO_REPEAT` hundredths; a tenth of that under Miri.
 pub fn repeat(whole: usize) -> usize {
     let hundredths = std::env::var("EKIO_REPEAT").ok();
     let hundredths = hundredths.map_or(1, |text| {
         text.parse()
             .expect("EKIO_REPEAT is a number of hundredths, 100 is the whole")
     });
-    (whole * hundredths).div_ceil(100).max(1)
+    let parts = if cfg!(miri) { 1_000 } else { 100 };
+    (whole * hundredths).div_ceil(parts).max(1)
 }
 
 /// True if the poller is `Kqueue` over libkqueue, which differs from a kernel's kqueue in the ways

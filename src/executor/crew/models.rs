@@ -364,7 +364,7 @@ fn loom_rouse_vs_serve() {
 /// worker may leave, and one of them has to run it.
 #[test]
 fn loom_end_vs_inject() {
-    model(FEW_PREEMPTIONS_MAX, || {
+    model(ONE_PREEMPTION, || {
         let model = Model::start(2);
         let (task, handle) = raw::spawn(async {}, model.crew, Location::caller());
         assert!(model.crew.rosters.insert(&task, model.tenancy));

@@ -166,6 +166,10 @@ fn a_task_knows_its_number() {
         let blocking = spawn_blocking(task::id);
         let id = blocking.id();
         assert_eq!(blocking.await.unwrap(), id);
+        // In which there is a loop whose future is none.
+        let blocking = spawn_blocking(|| (block_on(async { task::try_id() }), task::id()));
+        let id = blocking.id();
+        assert_eq!(blocking.await.unwrap(), (None, id));
     });
     let outside = catch_unwind(|| task::id()).unwrap_err();
     let text = outside.downcast_ref::<&str>().unwrap();

@@ -3,9 +3,13 @@
 #[path = "support/mod.rs"]
 mod support;
 
+use std::cell::{Cell, RefCell};
+use std::future::pending;
 use std::io;
 use std::net::Ipv4Addr;
-use std::sync::{Arc, Mutex};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -145,6 +149,122 @@ fn a_call_on_the_pool_holds_the_clock() {
     });
 }
 
+/// A call may wait by itself, with a loop of its own, whose time is real. The clock stands meanwhile.
+#[test]
+fn a_call_may_block_on_something() {
+    let _watchdog = Watchdog::start();
+    let runtime = runtime(3);
+    runtime.block_on(async {
+        let start = now();
+        let call = spawn_blocking(|| {
+            let outside = now();
+            let inside = ekio::block_on(async {
+                let begin = now();
+                sleep(Duration::from_millis(2)).await;
+                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+                let accept = timeout(Duration::from_millis(2), listener.accept());
+                accept.await.unwrap_err();
+                now() - begin
+            });
+            assert!(inside >= Duration::from_millis(4));
+            assert_eq!(now(), outside);
+        });
+        call.await.unwrap();
+        assert_eq!(now(), start);
+    });
+}
+
+/// Nobody waits for the call that a call has made; when it ends the clock goes on.
+#[test]
+fn a_call_of_a_call_holds_the_clock() {
+    let _watchdog = Watchdog::start();
+    runtime(3).block_on(async {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&is_over);
+        let call = spawn_blocking(|| {
+            let second = spawn_blocking(move || {
+                thread::sleep(Duration::from_millis(30));
+                flag.store(true, Ordering::SeqCst);
+            });
+            drop(second);
+        });
+        call.await.unwrap();
+        sleep(HOUR).await;
+        assert!(is_over.load(Ordering::SeqCst));
+    });
+}
+
+/// As in a destructor of a thread-local variable, whichever was there first.
+#[test]
+fn a_runtime_may_end_with_its_thread() {
+    struct Citizen(mpsc::Sender<()>);
+
+    impl Drop for Citizen {
+        fn drop(&mut self) {
+            self.0.send(()).unwrap();
+        }
+    }
+
+    thread_local! {
+        static RUNTIME: RefCell<Option<Runtime>> = const { RefCell::new(None) };
+    }
+
+    let _watchdog = Watchdog::start();
+    for is_runtime_first in [true, false] {
+        let (sender, receiver) = mpsc::channel();
+        let ending = thread::spawn(move || {
+            if is_runtime_first {
+                RUNTIME.set(None);
+            }
+            let runtime = runtime(5);
+            runtime.block_on(sleep(HOUR));
+            let citizen = Citizen(sender);
+            runtime.spawn(async move {
+                let _citizen = citizen;
+                pending::<()>().await;
+            });
+            RUNTIME.set(Some(runtime));
+        });
+        ending.join().unwrap();
+        receiver.recv().unwrap();
+    }
+}
+
+/// A worker of another runtime is at work here when it drops its own.
+#[test]
+fn a_task_of_it_may_drop_the_runtime_around_it() {
+    let _watchdog = Watchdog::start();
+    let around = Runtime::builder().workers(2).build().unwrap();
+    let handle = *around.handle();
+    let dropper = handle.spawn(async move {
+        let inside = runtime(6);
+        inside.spawn(async move {
+            let _around = around;
+            pending::<()>().await;
+        });
+        drop(inside);
+        7
+    });
+    assert_eq!(ekio::block_on(dropper).unwrap(), 7);
+}
+
+/// A task that drops such a runtime has the budget that it had.
+#[test]
+fn dropping_it_leaves_the_budget_of_a_task() {
+    let _watchdog = Watchdog::start();
+    ekio::block_on(async {
+        let has_run = Rc::new(Cell::new(false));
+        let flag = Rc::clone(&has_run);
+        spawn_local(async move { flag.set(true) });
+        drop(runtime(8));
+        let mut ticks = interval(Duration::from_nanos(1));
+        for _ in 0..1_000 {
+            ticks.tick().await;
+        }
+        assert!(has_run.get());
+    });
+}
+
 /// While somebody waits for a socket, time is real: an answer comes before a time-out that it is in
 /// time for. When nobody does, it jumps again.
 #[test]
@@ -215,7 +335,7 @@ fn tasks_stay_between_two_calls_and_end_with_the_runtime() {
     let held = Arc::clone(&counter);
     let forever = runtime.spawn(async move {
         let _held = held;
-        std::future::pending::<()>().await;
+        pending::<()>().await;
     });
     assert_eq!(runtime.block_on(early).unwrap(), 7);
     // From another thread, while this one sleeps.

@@ -12,6 +12,7 @@ use super::sleep::Turn;
 use super::worker::Worker;
 use crate::reactor::{budget, context};
 use crate::sync::Arc;
+use crate::task::raw;
 
 /// The most runs between two turns of the reactor, so that tasks which are always ready keep neither
 /// sockets nor timers waiting (`a17_busy_task_timer_accept`). tokio's number too: a turn costs as
@@ -85,6 +86,8 @@ pub(super) fn block_on_by<F: Future>(
     turn: impl Fn(Option<Duration>) -> io::Result<()>,
     future: F,
 ) -> F::Output {
+    // (A call on the pool is a task, and the future of its `block_on` is none.)
+    let _outer = raw::leave_running();
     let local = Local::new();
     // The future is declared behind the scope, so it is dropped before: it may spawn to the last.
     let _scope = local.enter(Box::new(reactor));

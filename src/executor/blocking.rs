@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use super::queue::Queue;
 use crate::reactor::ForkGuard;
-use crate::reactor::virtual_time::{self, Hold, VirtualClock};
+use crate::reactor::virtual_time::{self, Hold};
 use crate::sync::{Arc, Condvar, Mutex, MutexGuard, StaticMutex, lock, lock_static, thread};
 use crate::task::raw::{self, Runnable, Schedule};
 use crate::task::{JoinError, JoinHandle};
@@ -124,10 +124,7 @@ impl<F: FnOnce() -> T, T> Future for Call<F> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<T> {
-        let _in_force = self
-            .hold
-            .as_ref()
-            .map(|hold| VirtualClock::put_in_force(hold.clock()));
+        let _lent = virtual_time::lend_to_call(self.hold.clone());
         match self.f.take() {
             Some(f) => Poll::Ready(f()),
             None => unreachable!("a call is complete after its first poll"),

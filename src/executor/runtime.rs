@@ -228,8 +228,7 @@ impl Runtime {
         if workers.is_empty() {
             return 0;
         }
-        let mut is_own = false;
-        Worker::with_current(|worker| is_own = std::ptr::eq(worker.crew(), crew));
+        let is_own = Worker::is_inside_one_of(crew);
         crew.end(tenancy, !is_own);
         if is_own {
             return workers.len();

@@ -28,7 +28,7 @@ use super::crew::watch::Watch;
 use super::crew::{Counts, Crew};
 use super::sleep::Turn;
 use crate::reactor::budget;
-use crate::sync::atomic::Ordering;
+use crate::sync::atomic::{AtomicPtr, Ordering};
 use crate::sync::{per_thread, thread};
 use crate::task::raw::{Ran, Runnable};
 use crate::task::spare::Keeping;
@@ -76,6 +76,9 @@ pub(crate) struct Worker {
     /// Draws who is next, in a test that shall be replayed.
     lots: Option<Lots>,
     watch: RefCell<Watch>,
+    /// The `Worker` in one of whose tasks this one is at work, or null. (Atomic because a worker that is
+    /// at rest may go to another thread.)
+    outer: AtomicPtr<Worker>,
 }
 
 impl Worker {
@@ -96,6 +99,7 @@ impl Worker {
             dice: Cell::new(index as u32 + 1),
             lots: None,
             watch: RefCell::new(Watch::new(crew.workers())),
+            outer: AtomicPtr::new(ptr::null_mut()),
         }
     }
 
@@ -122,6 +126,20 @@ impl Worker {
         }
     }
 
+    /// True if this thread is a worker of this crew, and perhaps of others inside one of its tasks.
+    pub(crate) fn is_inside_one_of(crew: &Crew) -> bool {
+        let mut worker = CURRENT.with(Cell::get);
+        // SAFETY: as in `with_current`; and while a worker is the current one, so are those around it.
+        while let Some(inner) = unsafe { worker.as_ref() } {
+            if ptr::eq(inner.crew, crew) {
+                return true;
+            }
+            // Relaxed: this thread has written it.
+            worker = inner.outer.load(Ordering::Relaxed);
+        }
+        false
+    }
+
     pub(crate) fn crew(&self) -> &'static Crew {
         self.crew
     }
@@ -138,9 +156,11 @@ impl Worker {
             .berth(self.index)
             .is_asleep
             .store(false, Ordering::Relaxed);
+        let outer = CURRENT.with(|current| current.replace(self));
+        // Relaxed: for this thread alone.
+        self.outer.store(outer.cast_mut(), Ordering::Relaxed);
         Current {
             worker: self,
-            former: CURRENT.with(|current| current.replace(self)),
             _keeping: Keeping::begin(),
         }
     }
@@ -501,13 +521,14 @@ impl Worker {
 /// The time for which a `Worker` is the thread's current one.
 pub(super) struct Current<'a> {
     worker: &'a Worker,
-    former: *const Worker,
     _keeping: Keeping,
 }
 
 impl Drop for Current<'_> {
     fn drop(&mut self) {
-        CURRENT.with(|current| current.set(self.former));
+        // Relaxed: this thread has written it.
+        let outer = self.worker.outer.swap(ptr::null_mut(), Ordering::Relaxed);
+        CURRENT.with(|current| current.set(outer));
         self.worker.resign();
     }
 }

@@ -13,7 +13,7 @@
 use std::cell::RefCell;
 use std::io;
 
-use super::{ForkGuard, Reactor, budget};
+use super::{ForkGuard, Reactor, budget, virtual_time};
 use crate::sync::Arc;
 
 thread_local! {
@@ -94,6 +94,10 @@ pub(crate) struct Entered {
     reactor: Arc<Reactor>,
     /// The one that this thread drives otherwise.
     former: Option<Arc<Reactor>>,
+    /// What the task has left that this thread may be inside.
+    _budget: budget::Outer,
+    /// This is no part of the call on the pool that the thread may be in.
+    _lent: Option<virtual_time::Lent>,
     /// It belongs to one thread.
     _not_send: std::marker::PhantomData<*const ()>,
 }
@@ -120,6 +124,8 @@ pub(crate) fn enter() -> io::Result<Entered> {
     Ok(Entered {
         reactor,
         former: None,
+        _budget: budget::set_aside(),
+        _lent: Some(virtual_time::lend_to_call(None)),
         _not_send: std::marker::PhantomData,
     })
 }
@@ -137,6 +143,8 @@ pub(crate) fn enter_with(reactor: Arc<Reactor>) -> Entered {
     Entered {
         reactor,
         former: former.unwrap_or_default(),
+        _budget: budget::set_aside(),
+        _lent: None,
         _not_send: std::marker::PhantomData,
     }
 }

@@ -89,11 +89,13 @@ struct Round {
 }
 
 impl Reactor {
+    /// A reactor whose timers begin now, by the real clock: it may outlive a virtual one.
+    ///
     /// # Errors
     ///
     /// What the operating system says when a queue cannot be made.
     pub(crate) fn new() -> io::Result<Arc<Reactor>> {
-        let reactor = Reactor::with_poller(OsPoller::new()?);
+        let reactor = Reactor::beginning_at(clock::real_now(), OsPoller::new()?);
         #[cfg(not(all(test, ekio_loom)))]
         waits::list::enter(&reactor);
         Ok(reactor)
@@ -101,11 +103,16 @@ impl Reactor {
 }
 
 impl<P: Poller> Reactor<P> {
+    #[cfg(test)]
     pub(crate) fn with_poller(poller: P) -> Arc<Reactor<P>> {
+        Reactor::beginning_at(clock::now(), poller)
+    }
+
+    fn beginning_at(time: u64, poller: P) -> Arc<Reactor<P>> {
         Arc::new(Reactor {
             poller,
             slots: Mutex::new(Table::new()),
-            timers: Mutex::new(Timers::new(clock::now())),
+            timers: Mutex::new(Timers::new(time)),
             round: Mutex::new(Round {
                 events: Events::with_capacity(BATCH_MAX),
                 batch: WakerBatch::new(),

@@ -32,14 +32,21 @@
 //!
 //! # What an executor has to do
 //!
-//! 1. Give the loop's thread a reactor that was made while the clock was in force (a wheel of timers
-//!    does not go back), and put the clock in force for as long as the loop runs.
+//! 1. Give the loop's thread a reactor that was made before the clock (a wheel of timers does not go
+//!    back), and put the clock in force for as long as the loop runs.
 //! 2. Have a single worker. Another thread that turned the reactor would fire its timers by another
 //!    clock.
 //! 3. Call `turn` as ever: with a time-out of zero while there is something to run, and without one (or
 //!    any other) only when there is nothing.
-//! 4. Take a [`hold`] for each call that is given to the blocking pool, put its clock in force around
-//!    the call, and drop it when the waiter has been *woken*, which is after the future has been dropped.
+//! 4. Take a [`hold`] for each call that is given to the blocking pool, [lend](lend_to_call) it to the
+//!    call, and drop it when the waiter has been *woken*, which is after the future has been dropped.
+//!
+//! # Calls on the pool
+//!
+//! The clock is not in force there: a call may have an executor of its own, whose reactor is of real
+//! time and will be when this clock is gone. What it knows of the clock is its hold: `time::now`
+//! reads the clock behind it (which stands), and a call that it gives to the pool has a hold too.
+//! Inside a `block_on` of its own it knows nothing of it.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -58,6 +65,8 @@ thread_local! {
     /// initialised or dropped.
     static IS_IN_FORCE: Cell<bool> = const { Cell::new(false) };
     static IN_FORCE: RefCell<Option<Arc<VirtualClock>>> = const { RefCell::new(None) };
+    /// That of the call that this thread is in.
+    static HOLD_OF_CALL: RefCell<Option<Hold>> = const { RefCell::new(None) };
 }
 
 /// The clock of a runtime under test. See the [module](self).
@@ -113,10 +122,11 @@ impl VirtualClock {
 
     /// Makes it this thread's clock, until the answer is dropped.
     pub(crate) fn put_in_force(clock: &Arc<VirtualClock>) -> InForce {
-        let former = IN_FORCE.replace(Some(Arc::clone(clock)));
-        IS_IN_FORCE.set(true);
+        let former = IN_FORCE.try_with(|in_force| in_force.replace(Some(Arc::clone(clock))));
+        // A thread that is ending has lost its clock, and goes by the real one.
+        IS_IN_FORCE.set(former.is_ok());
         InForce {
-            former,
+            former: former.ok().flatten(),
             _not_send: PhantomData,
         }
     }
@@ -195,24 +205,57 @@ pub(crate) struct Hold<P: Poller = OsPoller> {
     reactor: Arc<Reactor<P>>,
 }
 
-/// A hold on this thread's clock and reactor, if a virtual clock is in force.
+/// A hold on this thread's clock and reactor, if a virtual clock is in force; or on those of the call
+/// that this thread is in.
 pub(crate) fn hold() -> io::Result<Option<Hold>> {
-    let Some(clock) = in_force() else {
-        return Ok(None);
+    match in_force() {
+        Some(clock) => Ok(Some(Hold::new(clock, context::current()?))),
+        None => Ok(HOLD_OF_CALL
+            .try_with(|hold| hold.borrow().clone())
+            .unwrap_or_default()),
+    }
+}
+
+/// What this thread's clock says or, inside a call on the pool, that of who waits for it.
+pub(crate) fn shown() -> Option<u64> {
+    let of_call = || {
+        let hold = HOLD_OF_CALL.try_with(|hold| hold.borrow().clone());
+        hold.ok().flatten().map(|hold| hold.clock.now())
     };
-    Ok(Some(Hold::new(clock, context::current()?)))
+    now().or_else(of_call)
+}
+
+/// The call that this thread is in has this hold, until the answer is dropped.
+pub(crate) fn lend_to_call(hold: Option<Hold>) -> Lent {
+    let former = HOLD_OF_CALL.try_with(|of_call| of_call.replace(hold));
+    Lent(former.unwrap_or_default())
+}
+
+/// The time for which a hold is lent.
+#[derive(Debug)]
+pub(crate) struct Lent(Option<Hold>);
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let former = self.0.take();
+        // If the thread is ending it is gone already.
+        let _ = HOLD_OF_CALL.try_with(|of_call| of_call.replace(former));
+    }
 }
 
 impl<P: Poller> Hold<P> {
     fn new(clock: Arc<VirtualClock>, reactor: Arc<Reactor<P>>) -> Hold<P> {
-        // Relaxed: the thread that turns the reactor is this one.
+        // Relaxed: the thread that turns the reactor is this one, or another hold is there.
         clock.holds.fetch_add(1, Ordering::Relaxed);
         Hold { clock, reactor }
     }
+}
 
-    /// The clock, to be put in force where the work is done.
-    pub(crate) fn clock(&self) -> &Arc<VirtualClock> {
-        &self.clock
+/// A second one, which holds as long as it likes.
+impl<P: Poller> Clone for Hold<P> {
+    fn clone(&self) -> Hold<P> {
+        // (There is one already, so who turns the reactor waits for a notification.)
+        Hold::new(Arc::clone(&self.clock), Arc::clone(&self.reactor))
     }
 }
 

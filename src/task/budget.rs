@@ -139,13 +139,19 @@ impl<F: Future> Future for Unconstrained<F> {
         // this is its only projection, `Unconstrained` has no Drop, and it is Unpin only if the
         // future is.
         let future = unsafe { self.map_unchecked_mut(|this| &mut this.future) };
-        let _outer = Outer(BUDGET.replace(Budget::new(UNLIMITED)));
+        let _outer = set_aside();
         future.poll(cx)
     }
 }
 
+/// Nobody is limited, until the answer is dropped or somebody refills.
+pub(crate) fn set_aside() -> Outer {
+    Outer(BUDGET.replace(Budget::new(UNLIMITED)))
+}
+
 /// The budget that is back in force when this is dropped, by a panic too.
-struct Outer(Budget);
+#[derive(Debug)]
+pub(crate) struct Outer(Budget);
 
 impl Drop for Outer {
     fn drop(&mut self) {

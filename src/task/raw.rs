@@ -360,6 +360,20 @@ unsafe fn inside<R>(task: NonNull<Header>, f: impl FnOnce() -> R) -> (R, bool) {
     (output, running.did_yield)
 }
 
+/// This thread is inside no task, until the answer is dropped: that one stands still.
+pub(crate) fn leave_running() -> Outer {
+    Outer(RUNNING.with(|cell| cell.replace(Running::NOTHING)))
+}
+
+/// The task that this thread is inside again when this is dropped, by a panic too.
+pub(crate) struct Outer(Running);
+
+impl Drop for Outer {
+    fn drop(&mut self) {
+        RUNNING.with(|cell| cell.set(self.0));
+    }
+}
+
 /// The number of the task that this thread is inside, if it is inside one.
 pub(super) fn running_id() -> Option<Id> {
     let running = RUNNING.with(Cell::get);

@@ -84,7 +84,7 @@ use crate::reactor::{clock, virtual_time};
 ///
 /// Today that is [`Instant::now`] for whoever does not test. Under [virtual
 /// time](crate::runtime::Builder::virtual_time) it moves while tasks wait; who looks at it in a loop without
-/// an `.await` sees it stand.
+/// an `.await`, or from a call on the [blocking pool](crate::spawn_blocking), sees it stand.
 ///
 /// # Examples
 ///
@@ -100,10 +100,7 @@ use crate::reactor::{clock, virtual_time};
 /// ```
 #[must_use]
 pub fn now() -> Instant {
-    match virtual_time::in_force() {
-        None => Instant::now(),
-        Some(virtual_clock) => clock::to_instant(virtual_clock.now()),
-    }
+    virtual_time::shown().map_or_else(Instant::now, clock::to_instant)
 }
 
 #[cfg(doc)]

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::*;
-use crate::reactor::virtual_time::{VirtualClock, hold};
+use crate::reactor::virtual_time::{self, VirtualClock, hold};
 use crate::{block_on, spawn_local};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -197,7 +197,7 @@ fn a_hold_keeps_time_from_passing() {
             if let Some((held, answer)) = work.take() {
                 let (waker, is_over) = (cx.waker().clone(), Arc::clone(&is_over));
                 worker = Some(thread::spawn(move || {
-                    let _in_force = VirtualClock::put_in_force(held.clock());
+                    let _lent = virtual_time::lend_to_call(Some(held.clone()));
                     // A moment for the clock to jump in, were it not held.
                     thread::sleep(Duration::from_millis(20));
                     assert!(!is_over.load(Ordering::SeqCst));

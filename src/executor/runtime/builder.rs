@@ -84,7 +84,9 @@ impl Builder {
     /// * The clock jumps to the next timer when no task is ready, no call is on the
     ///   [blocking pool](crate::spawn_blocking), and nobody waits for a source of the operating
     ///   system's.
-    /// * While a call is on the pool, it stands.
+    /// * While a call is on the pool, it stands. The call itself sees it stand in
+    ///   [`ekio::time::now`](crate::time::now); what it waits for in a `block_on` of its own, or by
+    ///   another executor, goes by real time.
     /// * While a task waits for a socket, a pipe, a child or a signal, time runs as it really does, since
     ///   nobody knows when those come.
     ///

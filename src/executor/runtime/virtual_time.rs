@@ -26,11 +26,10 @@ pub(super) struct Virtual {
 }
 
 impl Virtual {
-    /// A reactor whose timers begin with the clock, which is its own.
+    /// A reactor whose timers have begun when the clock does.
     pub(super) fn clock_and_reactor() -> std::io::Result<(Arc<VirtualClock>, Arc<Reactor>)> {
-        let clock = VirtualClock::new();
-        let _in_force = VirtualClock::put_in_force(&clock);
-        Ok((clock, Reactor::new()?))
+        let reactor = Reactor::new()?;
+        Ok((VirtualClock::new(), reactor))
     }
 
     pub(super) fn new(

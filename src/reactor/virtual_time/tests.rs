@@ -259,7 +259,7 @@ fn it_stands_while_it_is_held() {
     let stage = Stage::new();
     let _timer = stage.timer(1);
     let hold = Hold::new(Arc::clone(&stage.clock), Arc::clone(&stage.reactor));
-    let second = Hold::new(Arc::clone(hold.clock()), Arc::clone(&stage.reactor));
+    let second = hold.clone();
     drop(second);
     stage
         .reactor

@@ -39,7 +39,7 @@ const FALLBACKS: [&str; 7] = [
 const STAND_INS: [&str; 1] = ["wait_packets"];
 
 /// Nouns that describe the target and have no fallback to force.
-const FACTS: [&str; 18] = [
+const FACTS: [&str; 19] = [
     "libkqueue",
     "errno_location",
     "errno_error",
@@ -57,6 +57,7 @@ const FACTS: [&str; 18] = [
     "so_peercred",
     "getpeereid",
     "local_peerpid",
+    "linger_sec",
     "fibers",
 ];
 
@@ -195,7 +196,7 @@ impl Target {
             nouns.push("getpeereid");
         }
         if self.is_apple() {
-            nouns.push("local_peerpid");
+            nouns.extend(["local_peerpid", "linger_sec"]);
         }
         nouns.extend((self.os == "android").then_some("std_os_android"));
         if self.is_linux() {

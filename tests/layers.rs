@@ -160,6 +160,7 @@ const UNSAFE: &[(&str, &str)] = &[
     ("src/sys/windows/udp.rs", "those for datagrams"),
     ("src/sys/windows/local.rs", "those for Unix sockets"),
     ("src/sys/unix/local.rs", "asks who is at the other end"),
+    ("src/sys/unix/net.rs", "the option SO_LINGER_SEC"),
 ];
 
 /// The headings of a backend's essay. Its last line begins with [`CHECKED`].

@@ -71,6 +71,10 @@ fn options_last() {
         socket.set_linger(Some(Duration::from_secs(3))).unwrap();
         assert!(socket.keepalive().unwrap() && socket.nodelay().unwrap());
         assert_eq!(socket.linger().unwrap(), Some(Duration::from_secs(3)));
+        let other = socket2::SockRef::from(&socket);
+        assert_eq!(other.linger().unwrap(), Some(Duration::from_secs(3)));
+        other.set_linger(Some(Duration::from_secs(2))).unwrap();
+        assert_eq!(socket.linger().unwrap(), Some(Duration::from_secs(2)));
         socket.set_linger(None).unwrap();
         let before = (
             socket.recv_buffer_size().unwrap(),
@@ -84,6 +88,9 @@ fn options_last() {
         );
         assert!(after.0 >= 20_000 && after.1 >= 20_000, "{after:?}");
         assert_ne!(before, after);
+        // No wish is too great to be told: the system grants a part of it, or says that there is no room.
+        let granted = socket.set_recv_buffer_size(u32::MAX);
+        assert!(!granted.is_err_and(|error| error.kind() == ErrorKind::InvalidInput));
         assert!(socket.take_error().unwrap().is_none());
         assert!(format!("{socket:?}").starts_with("TcpSocket"));
 

@@ -44,6 +44,31 @@ impl Drop for Name {
     }
 }
 
+/// A path that fills the room for it comes with a length that is greater than that room, and is
+/// answered all the same.
+#[test]
+fn the_longest_name_is_answered() {
+    use rustix::net::SocketAddrUnix;
+    everywhere(|| async {
+        let (name, mut own) = (Name::new(), Name::new());
+        let rest = 108 - own.0.as_os_str().len();
+        own.0.as_mut_os_string().push("x".repeat(rest));
+        let Ok(address) = SocketAddrUnix::new(own.as_ref()) else {
+            skipped("a path of 108 bytes does not find room");
+            return;
+        };
+        let server = UnixDatagram::bind(&name).unwrap();
+        let client = std::os::unix::net::UnixDatagram::unbound().unwrap();
+        rustix::net::bind(&client, &address).unwrap();
+        client.send_to(b"ping", &name).unwrap();
+        let mut buffer = [0; 16];
+        let (count, from) = server.recv_from(&mut buffer).await.unwrap();
+        assert_eq!((count, from.as_pathname()), (4, Some(own.as_ref())));
+        assert_eq!(server.send_to_addr(b"pong", &from).await.unwrap(), 4);
+        assert_eq!(client.recv(&mut buffer).unwrap(), 4);
+    });
+}
+
 #[test]
 fn with_and_without_names() {
     everywhere(|| async {

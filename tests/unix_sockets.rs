@@ -25,6 +25,16 @@ impl Name {
         Name(std::env::temp_dir().join(name))
     }
 
+    /// One of so many bytes.
+    #[cfg(unix)]
+    fn of_len(len: usize) -> Name {
+        use std::os::unix::ffi::OsStrExt as _;
+        let mut name = Name::new();
+        let rest = len.saturating_sub(name.0.as_os_str().as_bytes().len());
+        name.0.as_mut_os_string().push("x".repeat(rest));
+        name
+    }
+
     /// A listener there; `None`, and a word about it, where there are no Unix sockets.
     fn listen(&self) -> Option<UnixListener> {
         match UnixListener::bind(self) {
@@ -376,20 +386,22 @@ mod unix {
     #[test]
     fn a_client_may_have_a_name() {
         everywhere(|| async {
-            let (name, own) = (Name::new(), Name::new());
+            use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
+            let name = Name::new();
             let listener = name.listen().unwrap();
-            let address = rustix::net::SocketAddrUnix::new(own.as_ref()).unwrap();
-            let socket = rustix::net::socket(
-                rustix::net::AddressFamily::UNIX,
-                rustix::net::SocketType::STREAM,
-                None,
-            )
-            .unwrap();
-            rustix::net::bind(&socket, &address).unwrap();
-            let address = rustix::net::SocketAddrUnix::new(name.as_ref()).unwrap();
-            rustix::net::connect(&socket, &address).unwrap();
-            let (_, from) = listener.accept().await.unwrap();
-            assert_eq!(from.as_pathname(), Some(own.as_ref()));
+            // Also one that fills the room for it, with no zero at the end.
+            for own in [Name::new(), Name::of_len(108)] {
+                let Ok(address) = SocketAddrUnix::new(own.as_ref()) else {
+                    continue; // There is less room on this system.
+                };
+                let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None);
+                let socket = socket.unwrap();
+                rustix::net::bind(&socket, &address).unwrap();
+                let address = SocketAddrUnix::new(name.as_ref()).unwrap();
+                rustix::net::connect(&socket, &address).unwrap();
+                let (_, from) = listener.accept().await.unwrap();
+                assert_eq!(from.as_pathname(), Some(own.as_ref()));
+            }
         });
     }
 

@@ -296,6 +296,34 @@ fn sockets_make_time_real() {
     });
 }
 
+/// So is it while somebody tries again and again, since the system does not tell when there is room.
+#[cfg(unix)]
+#[test]
+fn who_waits_for_room_makes_time_real() {
+    use ekio::net::unix::UnixDatagram;
+    let _watchdog = Watchdog::start();
+    let name = std::env::temp_dir().join(format!("ekio-virtual-{}", std::process::id()));
+    let receiver = std::os::unix::net::UnixDatagram::bind(&name).unwrap();
+    runtime(4).block_on(async {
+        let sender = UnixDatagram::unbound().unwrap();
+        let address = ekio::net::unix::SocketAddr::from_pathname(&name).unwrap();
+        let mut count = 0;
+        while sender.try_send_to_addr(b"x", &address).is_ok() {
+            count += 1;
+        }
+        let draining = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(200));
+            for _ in 0..=count {
+                receiver.recv(&mut [0]).unwrap();
+            }
+        });
+        let sent = timeout(Duration::from_secs(20), sender.send_to(b"x", &name)).await;
+        assert_eq!(sent.unwrap().unwrap(), 1);
+        draining.join().unwrap();
+    });
+    std::fs::remove_file(&name).unwrap();
+}
+
 #[test]
 fn a_dump_says_how_time_passes() {
     let _watchdog = Watchdog::start();

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::executor::blocking::spawn_blocking;
 use crate::reactor::timers::Timer;
-use crate::reactor::{Reactor, clock, context};
+use crate::reactor::{Reactor, clock, context, virtual_time};
 
 /// How long to wait after the first failure; twice as long after each one that follows.
 const FIRST: Duration = Duration::from_millis(10);
@@ -68,7 +68,7 @@ impl BackOff {
         let until = self.until.load(Ordering::Relaxed);
         if until != 0 {
             // In a box, because it is rare, and would make the future of every `accept` larger.
-            Box::pin(rest_until(until)).await;
+            Box::pin(rest_in_real_time(until)).await;
         }
     }
 
@@ -103,8 +103,19 @@ fn longer(wait: u64) -> u64 {
     wait.saturating_mul(2).clamp(first, last)
 }
 
+/// Waits for a while, until others may have done what would be waited for if the system told of it.
+pub(super) async fn rest_for(wait: Duration) {
+    rest_in_real_time(clock::after(clock::now(), wait)).await;
+}
+
+/// The same for who waits for others, not for a time: a virtual clock does not jump over it.
+async fn rest_in_real_time(moment: u64) {
+    let _real_time = virtual_time::real_time();
+    rest_until(moment).await;
+}
+
 /// Waits for a moment of the reactors' clock.
-pub(super) async fn rest_until(moment: u64) {
+async fn rest_until(moment: u64) {
     if context::current().is_ok() {
         let mut timer = pin!(Timer::<Reactor>::new(moment));
         poll_fn(|cx| timer.as_mut().poll_elapsed(cx, context::current)).await;

@@ -244,6 +244,10 @@ impl TcpSocket {
     /// Sets what [`linger`](TcpSocket::linger) tells, in whole seconds, rounded up. Zero has a meaning
     /// of its own: closing resets the connection.
     ///
+    /// With more than zero, closing may wait for as long as that on Unix: non-blocking or not, and with it
+    /// the thread on which the stream is dropped, where its tasks and timers stand still. A stream that
+    /// has [shut down](super::TcpStream::shutdown) and has then read the end of the other direction closes at once.
+    ///
     /// # Errors
     ///
     /// `InvalidInput` for a time that the system cannot express, and what the system says.

@@ -25,6 +25,11 @@ use crate::sys;
 ///
 /// Dropping the stream closes the connection in both directions.
 ///
+/// Urgent data (`MSG_OOB`) is nothing that ekio reads, and reads stop before it as the system has them do.
+/// Who takes it by the descriptor should use that for the data around it too: on Linux a read that ends
+/// at the place of an urgent byte which is gone already looks like one that has emptied the socket, and
+/// the next one waits until more comes.
+///
 /// # Examples
 ///
 /// ```
@@ -366,6 +371,10 @@ impl TcpStream {
 
     /// Sets what [`linger`](TcpStream::linger) tells, in whole seconds, rounded up. Zero has a
     /// meaning of its own: closing resets the connection.
+    ///
+    /// With more than zero, closing may wait for as long as that on Unix: non-blocking or not, and with it
+    /// the thread on which the stream is dropped, where its tasks and timers stand still. A stream that
+    /// has [shut down](TcpStream::shutdown) and has then read the end of the other direction closes at once.
     ///
     /// # Errors
     ///

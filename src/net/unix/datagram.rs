@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::SocketAddr;
-use crate::net::back_off::rest_until;
-use crate::reactor::{Direction, Interest, Readiness, Registration, budget, clock};
+use crate::net::back_off::rest_for;
+use crate::reactor::{Direction, Interest, Readiness, Registration, budget};
 use crate::sys;
 
 /// How long to wait before another look whether a receiver has room, of which no event tells; twice
@@ -215,7 +215,7 @@ impl UnixDatagram {
             match self.try_send_to_addr(bytes, address) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     // In a box, because it is rare.
-                    Box::pin(rest_until(clock::after(clock::now(), wait))).await;
+                    Box::pin(rest_for(wait)).await;
                     wait = (wait * 2).min(LAST_WAIT);
                 }
                 answer => return answer,
@@ -362,7 +362,7 @@ impl UnixDatagram {
     ///
     /// `WouldBlock` if there is no room, and those of `send_to_addr`.
     pub fn try_send_to_addr(&self, bytes: &[u8], address: &SocketAddr) -> io::Result<usize> {
-        let send = |socket: &sys::UnixDatagram| socket.send_to_addr(bytes, address);
+        let send = |socket: &sys::UnixDatagram| sys::send_to_unix(socket, bytes, address);
         self.registration.try_now(Direction::Write, send)
     }
 

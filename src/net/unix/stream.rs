@@ -9,9 +9,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::SocketAddr;
-use crate::net::back_off::rest_until;
+use crate::net::back_off::rest_for;
 use crate::net::stream::Stream;
-use crate::reactor::{budget, clock};
+use crate::reactor::budget;
 use crate::sys::{self, StreamSocket};
 
 /// How long to wait when the listener's queue is full before another look, of which no event tells;
@@ -113,7 +113,7 @@ impl UnixStream {
             match sys::connect_unix(&socket, address) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     // In a box, because it is rare.
-                    Box::pin(rest_until(clock::after(clock::now(), wait))).await;
+                    Box::pin(rest_for(wait)).await;
                     wait = (wait * 2).min(LAST_WAIT);
                 }
                 answer => break answer?,

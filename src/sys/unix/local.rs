@@ -4,6 +4,7 @@ pub use std::os::unix::net::SocketAddr as UnixAddr;
 pub(crate) use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 
 use std::io::{self, IoSlice, IoSliceMut, Read as _};
+use std::mem::offset_of;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd as _};
 use std::path::Path;
@@ -14,7 +15,7 @@ use std::os::android::net::SocketAddrExt as _;
 use std::os::linux::net::SocketAddrExt as _;
 
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketType};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrAny, SocketAddrUnix, SocketType};
 
 use super::net::{accept_socket, new_socket, silence};
 use crate::sys::stream::{ListeningSocket, StreamSocket};
@@ -130,26 +131,36 @@ impl ListeningSocket for UnixListener {
         let (socket, address) = accept_socket(self)?;
         let stream = UnixStream::from(socket);
         // Clients have no address, nearly always. How it looks if they have differs among the systems:
-        // `std` knows.
-        let address = address.and_then(|address| SocketAddrUnix::try_from(address).ok());
+        // `std` knows, also where a path that fills its room is longer than that with the zero behind it.
         let known = match address {
-            Some(address) if has_name(&address) => stream.peer_addr().ok(),
+            Some(address) if may_have_name(&address) => stream.peer_addr().ok(),
             _ => None,
         };
         Ok((stream, known.map_or_else(unnamed, Ok)?))
     }
 }
 
-fn has_name(address: &SocketAddrUnix) -> bool {
-    #[cfg(has_abstract_names)]
-    let is_abstract = address.abstract_name().is_some();
-    #[cfg(not(has_abstract_names))]
-    let is_abstract = false;
-    is_abstract || address.path_bytes().is_some()
+fn may_have_name(address: &SocketAddrAny) -> bool {
+    address.addr_len() as usize > offset_of!(libc::sockaddr_un, sun_path)
 }
 
 fn unnamed() -> io::Result<UnixAddr> {
     UnixAddr::from_pathname("")
+}
+
+/// `sendto`. (`std` hands on an address with the length that the system gave it, which the system does
+/// not take back where that is more than there is room for.)
+pub(crate) fn send_to_unix(
+    socket: &UnixDatagram,
+    bytes: &[u8],
+    address: &UnixAddr,
+) -> io::Result<usize> {
+    Ok(rustix::net::sendto(
+        socket,
+        bytes,
+        NO_SIGNAL,
+        &name(address)?,
+    )?)
 }
 
 /// An address as rustix takes it.

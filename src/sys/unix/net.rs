@@ -4,6 +4,8 @@ use std::io::{self, IoSlice};
 #[cfg(feature = "hyper")]
 use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+#[cfg(has_linger_sec)]
+use std::os::fd::AsRawFd as _;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
@@ -154,13 +156,69 @@ pub(crate) fn write_vectored(stream: impl AsFd, buffers: &[IoSlice<'_>]) -> io::
 const BUFFERS_MAX: usize = 1024;
 
 /// `SO_LINGER`.
+#[cfg(not(has_linger_sec))]
 pub(crate) fn linger(stream: &TcpStream) -> io::Result<Option<Duration>> {
     Ok(sockopt::socket_linger(stream)?)
 }
 
 /// `SO_LINGER`, in whole seconds, rounded up.
+#[cfg(not(has_linger_sec))]
 pub(crate) fn set_linger(stream: &TcpStream, linger: Option<Duration>) -> io::Result<()> {
     Ok(sockopt::set_socket_linger(stream, linger)?)
+}
+
+/// `SO_LINGER_SEC`, because the unit of `SO_LINGER`, which rustix has, is a hundredth of a second here.
+#[cfg(has_linger_sec)]
+pub(crate) fn linger(stream: &TcpStream) -> io::Result<Option<Duration>> {
+    let mut linger = libc::linger {
+        l_onoff: 0,
+        l_linger: 0,
+    };
+    let mut len = size_of::<libc::linger>() as libc::socklen_t;
+    // SAFETY: getsockopt asks for an open socket, which `stream` owns, and for room for `len` bytes,
+    // which is the structure above; any bytes are a value of it.
+    let answer = unsafe {
+        libc::getsockopt(
+            stream.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_LINGER_SEC,
+            (&raw mut linger).cast(),
+            &mut len,
+        )
+    };
+    if answer != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let seconds = u64::try_from(linger.l_linger).unwrap_or(0);
+    Ok((linger.l_onoff != 0).then(|| Duration::from_secs(seconds)))
+}
+
+/// `SO_LINGER_SEC`, in whole seconds, rounded up.
+#[cfg(has_linger_sec)]
+pub(crate) fn set_linger(stream: &TcpStream, linger: Option<Duration>) -> io::Result<()> {
+    let seconds = linger.map_or(0, |time| {
+        time.as_secs()
+            .saturating_add(u64::from(time.subsec_nanos() > 0))
+    });
+    let linger = libc::linger {
+        l_onoff: linger.is_some().into(),
+        l_linger: libc::c_int::try_from(seconds).map_err(|_| io::ErrorKind::InvalidInput)?,
+    };
+    // SAFETY: setsockopt asks for an open socket, which `stream` owns, and for a value of as many bytes
+    // as it says, which is the structure above.
+    let answer = unsafe {
+        libc::setsockopt(
+            stream.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_LINGER_SEC,
+            (&raw const linger).cast(),
+            size_of::<libc::linger>() as libc::socklen_t,
+        )
+    };
+    if answer != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
 }
 
 /// `SO_REUSEADDR`.
@@ -185,6 +243,11 @@ pub(crate) fn reuse_port(socket: &TcpStream, on: bool) -> io::Result<()> {
     Ok(sockopt::set_socket_reuseport(socket, on)?)
 }
 
+/// A wish, as far as the system can be told of it.
+fn buffer_size(wish: u32) -> usize {
+    wish.min(i32::MAX as u32) as usize
+}
+
 /// `SO_SNDBUF`.
 pub(crate) fn send_buffer_size(socket: &TcpStream) -> io::Result<u32> {
     let size = sockopt::socket_send_buffer_size(socket)?;
@@ -193,7 +256,10 @@ pub(crate) fn send_buffer_size(socket: &TcpStream) -> io::Result<u32> {
 
 /// `SO_SNDBUF`.
 pub(crate) fn set_send_buffer_size(socket: &TcpStream, size: u32) -> io::Result<()> {
-    Ok(sockopt::set_socket_send_buffer_size(socket, size as usize)?)
+    Ok(sockopt::set_socket_send_buffer_size(
+        socket,
+        buffer_size(size),
+    )?)
 }
 
 /// `SO_RCVBUF`.
@@ -204,7 +270,10 @@ pub(crate) fn recv_buffer_size(socket: &TcpStream) -> io::Result<u32> {
 
 /// `SO_RCVBUF`.
 pub(crate) fn set_recv_buffer_size(socket: &TcpStream, size: u32) -> io::Result<()> {
-    Ok(sockopt::set_socket_recv_buffer_size(socket, size as usize)?)
+    Ok(sockopt::set_socket_recv_buffer_size(
+        socket,
+        buffer_size(size),
+    )?)
 }
 
 /// `SO_KEEPALIVE`.

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use ekio::net::{TcpListener, TcpStream};
 use ekio::runtime::Time;
-use ekio::task::yield_now;
+use ekio::task::{JoinHandle, yield_now};
 use ekio::time::{interval, now, sleep, sleep_until, timeout};
 use ekio::{Runtime, spawn, spawn_blocking, spawn_local};
 use support::watchdog::Watchdog;
@@ -191,6 +191,50 @@ fn a_call_of_a_call_holds_the_clock() {
         call.await.unwrap();
         sleep(HOUR).await;
         assert!(is_over.load(Ordering::SeqCst));
+    });
+}
+
+/// What a destructor spawns at the end is refused, and not left to the runtime around.
+#[test]
+fn a_destructor_at_the_end_may_spawn() {
+    struct Busybody(Arc<Mutex<Vec<JoinHandle<()>>>>);
+
+    impl Drop for Busybody {
+        fn drop(&mut self) {
+            self.0.lock().unwrap().push(spawn(pending()));
+        }
+    }
+
+    let _watchdog = Watchdog::start();
+    let around = runtime(8);
+    let late = Arc::default();
+    around.block_on(async {
+        let busybody = Busybody(Arc::clone(&late));
+        let inside = runtime(9);
+        let busy = inside.spawn(async move {
+            let _busybody = busybody;
+            pending::<()>().await;
+        });
+        drop(inside);
+        assert!(busy.await.unwrap_err().is_cancelled());
+        let task = late.lock().unwrap().pop().unwrap();
+        assert!(task.await.unwrap_err().is_cancelled());
+    });
+}
+
+/// Nobody waits for a child that was dropped.
+#[cfg(all(unix, feature = "process"))]
+#[test]
+fn an_orphan_does_not_make_time_real() {
+    let _watchdog = Watchdog::start();
+    let runtime = runtime(4);
+    runtime.block_on(async {
+        let mut command = ekio::process::Command::new("cat");
+        let mut child = command.stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let stdin = child.stdin.take();
+        drop(child);
+        sleep(100 * HOUR).await;
+        drop(stdin);
     });
 }
 

@@ -448,7 +448,16 @@ where
                 }
             }
             let job = move |mut source: &T| source.seek(to);
-            let note = move |desk: &mut Desk, answer| desk.sought = Some((to, answer));
+            let note = move |desk: &mut Desk, answer: io::Result<u64>| {
+                if answer.is_ok() {
+                    // There is a cursor, and it is elsewhere. (Another handle may have moved it while it
+                    // was to be put back, and made it look as if there was none.)
+                    desk.kept.clear();
+                    desk.end_of_read = None;
+                    desk.rewind = Rewind::NotTried;
+                }
+                desk.sought = Some((to, answer));
+            };
             let lost = |desk: &mut Desk, error| desk.rewind = Rewind::Failed(error);
             drop(self.start(desk, job, note, lost));
         }

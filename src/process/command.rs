@@ -220,12 +220,11 @@ impl Command {
     /// # }
     /// ```
     pub fn status(&mut self) -> impl Future<Output = io::Result<ExitStatus>> + Send + Sync + use<> {
-        let child = self.spawn();
-        async {
-            let mut child = child?;
+        let child = self.spawn().map(|mut child| {
             drop((child.stdin.take(), child.stdout.take(), child.stderr.take()));
-            child.wait().await
-        }
+            child
+        });
+        async { child?.wait().await }
     }
 
     /// Starts the program, waits until it has exited, and answers what it has printed.

@@ -7,7 +7,8 @@
 //! * It is registered with the reactor of the thread that drops it, with a waker that asks. No thread
 //!   waits for it, and no task.
 //! * If it cannot be watched, or its reactor is no longer driven, it goes on a list that is looked
-//!   through whenever a program is started, a child's end is learnt of, or another orphan comes.
+//!   through whenever a program is started, a child's end is learnt of, or another orphan comes. Under a
+//!   virtual clock too: a source that is waited for would make its time real, and no task waits.
 //!
 //! Windows has no zombies, and this is empty there.
 
@@ -28,7 +29,7 @@ mod unix {
     use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
     use std::task::{Context, Wake, Waker};
 
-    use crate::reactor::{Direction, Interest, Readiness, Registration};
+    use crate::reactor::{Direction, Interest, Readiness, Registration, virtual_time};
 
     /// By the number of their adoption.
     static ORPHANS: Mutex<BTreeMap<u64, Orphan>> = Mutex::new(BTreeMap::new());
@@ -58,6 +59,10 @@ mod unix {
         };
         // Relaxed: all that counts is that the numbers differ.
         let number = LATEST.fetch_add(1, Ordering::Relaxed);
+        if virtual_time::in_force().is_some() {
+            orphans().insert(number, Orphan::Listed(child));
+            return;
+        }
         orphans().insert(number, Orphan::Comes);
         let waker = Waker::from(Arc::new(Asker { number }));
         let registration = Registration::of_nonblocking(child, Interest::READABLE, Readiness::NONE);

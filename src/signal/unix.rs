@@ -183,7 +183,7 @@ pub fn signal(kind: SignalKind) -> io::Result<Signal> {
 /// listening, and no more than that.
 ///
 /// A fork that goes on without `exec` must listen anew: the listeners that it got from its parent
-/// hear nothing there.
+/// hear nothing there, and answer with an error at the latest when their signal comes to the parent.
 pub struct Signal {
     kind: SignalKind,
     registration: Registration<Ear>,
@@ -206,7 +206,8 @@ impl Signal {
     ///
     /// # Errors
     ///
-    /// What the system says when the listener's pipe cannot be registered.
+    /// What the system says when the listener's pipe cannot be registered; and one in a fork of the
+    /// process that made the listener.
     ///
     /// # Cancel safety
     ///

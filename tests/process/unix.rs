@@ -1,7 +1,7 @@
 //! What Unix has besides: zombies, numbers, and descriptors that programs inherit.
 
 use std::collections::BTreeSet;
-use std::io;
+use std::io::{self, Read as _};
 use std::thread;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use ekio::process::{Command, Stdio};
 
 use crate::support::futures::{cancel, everywhere};
 use crate::support::skipped;
+use crate::support::unix::pipe;
 use crate::support::watchdog::Watchdog;
 use crate::{actor, begin_to_wait, short_lived};
 
@@ -70,6 +71,20 @@ fn no_zombies_without_a_reactor() {
     while ids.iter().any(|id| is_in_table(*id)) {
         ekio::block_on(short_lived().status()).unwrap();
     }
+}
+
+/// A pipe that nobody could use is closed before the first poll: the program sees its end.
+#[test]
+fn status_closes_pipes_at_once() {
+    let _watchdog = Watchdog::start();
+    let (mut reader, writer) = pipe();
+    let mut command = Command::new("cat");
+    let status = command.stdin(Stdio::piped()).stdout(writer).status();
+    drop(command);
+    while reader.read(&mut [0]).is_err() {
+        thread::yield_now();
+    }
+    assert!(ekio::block_on(status).unwrap().success());
 }
 
 /// A crowd of children costs no threads, and no handler of `SIGCHLD`. Counted in a process where

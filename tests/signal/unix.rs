@@ -371,6 +371,25 @@ fn b_fork() {
     });
 }
 
+/// Nor does a fork take what its parent is to hear.
+#[test]
+fn a_fork_takes_nothing_from_its_parent() {
+    let kind = SignalKind::user_defined2();
+    let _turn = alone();
+    let mut listener = signal(kind).unwrap();
+    raise(kind);
+    let answer = in_a_fork(|| {
+        let heard = ekio::block_on(listener.recv());
+        i32::from(heard.is_ok())
+    });
+    assert_eq!(answer, 0);
+    ekio::block_on(async {
+        listener.recv().await.unwrap();
+        raise(kind);
+        listener.recv().await.unwrap();
+    });
+}
+
 /// Listeners that come and go use the same few pipes.
 #[test]
 fn listeners_come_and_go() {

@@ -63,6 +63,8 @@ impl Virtual {
 
     /// Drops the tasks, on this thread.
     pub(super) fn end(self, handle: Handle) {
+        // For destructors that spawn.
+        let _guard = handle.enter();
         let worker = lock(&self.worker);
         let in_force = VirtualClock::put_in_force(&self.clock);
         let entered = context::enter_with(Arc::clone(&self.reactor));

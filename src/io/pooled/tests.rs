@@ -302,6 +302,23 @@ fn a_long_line_is_not_searched_from_its_beginning() {
     assert!(desk.take_line().is_none());
 }
 
+/// What looked like a device for once, because somebody else moved the cursor at that moment.
+#[test]
+fn a_seek_that_is_done_makes_an_end_of_what_was_kept() {
+    let (slow, ends) = slow();
+    block_on(async {
+        give_up(read::<8>(&slow));
+        ends.to_read.send(Ok(b"former".to_vec())).unwrap();
+        slow.get_ref().is_device.store(true, Ordering::Relaxed);
+        slow.rewound(0).await.unwrap();
+        slow.get_ref().is_device.store(false, Ordering::Relaxed);
+        let to = SeekFrom::Start(3);
+        assert_eq!(poll_fn(|cx| slow.poll_seek(cx, 0, to)).await.unwrap(), 3);
+        ends.to_read.send(Ok(b"new".to_vec())).unwrap();
+        assert_eq!(read::<4>(&slow).await.unwrap(), b"new");
+    });
+}
+
 /// Devices such as Linux's `hidraw` do nothing about a seek, and answer that it is done.
 #[test]
 fn a_seek_that_is_answered_and_not_done_loses_no_byte() {

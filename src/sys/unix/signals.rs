@@ -200,7 +200,17 @@ impl Bell {
 impl SignalListener {
     /// Takes note of a signal that has come, once for all that came since the last time; else
     /// `WouldBlock`.
+    ///
+    /// # Errors
+    ///
+    /// In a fork, which has the pipe of its parent: a byte that it took would be missed there, and the
+    /// bell would never ring again.
     pub(crate) fn take(&self) -> io::Result<()> {
+        if !self.bell.home.is_at_home() {
+            return Err(io::Error::other(
+                "this listener belongs to the parent process: after a fork, make a new one in the child",
+            ));
+        }
         let mut bytes = [0; 16];
         rustix::io::read(&self.bell.reader, &mut bytes)?;
         // Release: pairs with the swap in `ring`.

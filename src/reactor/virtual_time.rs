@@ -210,19 +210,19 @@ pub(crate) struct Hold<P: Poller = OsPoller> {
 pub(crate) fn hold() -> io::Result<Option<Hold>> {
     match in_force() {
         Some(clock) => Ok(Some(Hold::new(clock, context::current()?))),
-        None => Ok(HOLD_OF_CALL
-            .try_with(|hold| hold.borrow().clone())
-            .unwrap_or_default()),
+        None => Ok(hold_of_call()),
     }
+}
+
+/// None outside of calls, and on a thread that is ending.
+fn hold_of_call() -> Option<Hold> {
+    let hold = HOLD_OF_CALL.try_with(|hold| hold.borrow().clone());
+    hold.unwrap_or_default()
 }
 
 /// What this thread's clock says or, inside a call on the pool, that of who waits for it.
 pub(crate) fn shown() -> Option<u64> {
-    let of_call = || {
-        let hold = HOLD_OF_CALL.try_with(|hold| hold.borrow().clone());
-        hold.ok().flatten().map(|hold| hold.clock.now())
-    };
-    now().or_else(of_call)
+    now().or_else(|| Some(hold_of_call()?.clock.now()))
 }
 
 /// The call that this thread is in has this hold, until the answer is dropped.
